@@ -1,0 +1,136 @@
+"""The command line of bench.py."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from safetensors.torch import save_file
+
+import models
+from bench.clip import make_clip
+from bench.row import Outcome, Row, run_in_child
+from models import ModelSpec
+from runtime import backends
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "bench" / "results.csv"
+BASELINE = "eager"
+_MEANING = {BASELINE: "PyTorch eager fp32, schedule reference", "compiled": "PyTorch bf16 compiled, schedule steady"}
+_COLUMNS = ("when", "commit", "cpu", "cores", "variant", "frames", "row", "fps", "ratio", "peak_mib", "note")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The options of bench.py."""
+    able = [name for name in backends.names() if name != "null" and backends.get(name).why_not() is None]
+    parser = argparse.ArgumentParser(
+        prog="bench.py",
+        description="Frames a second from file to file on this machine: PyTorch as published, PyTorch compiled, and "
+        "every backend that can run here. Weights are seeded and random: they have the same cost as trained ones.",
+    )
+    spec = models.get(models.DEFAULT)
+    parser.add_argument("--variant", default="official", choices=[variant.name for variant in spec.variants])
+    parser.add_argument("--frames", type=int, default=80, help="length of the clip (default: %(default)s)")
+    parser.add_argument("--rows", default=",".join((*_MEANING, *able)), help="which rows (default: %(default)s)")
+    parser.add_argument("--csv", type=Path, default=RESULTS, help="where results are appended (default: %(default)s)")
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run bench.py with `arguments`; returns the exit code."""
+    options = build_parser().parse_args(arguments)
+    spec = models.get(models.DEFAULT)
+    console = Console()
+    outcomes: dict[str, Outcome] = {}
+    with tempfile.TemporaryDirectory(prefix="vidmend-bench-") as folder, console.status("") as status:
+        status.update("making the clip and exporting the network")
+        rows = _rows(options.rows.split(","), Path(folder), spec, options.variant, options.frames)
+        for row in rows:
+            status.update(f"measuring {row.name}")
+            outcomes[row.name] = run_in_child(row)
+    _print(console, outcomes, options.variant)
+    _append(options.csv, outcomes, options.variant)
+    return 0 if all(outcome.figures for outcome in outcomes.values()) else 1
+
+
+def _rows(names: Sequence[str], folder: Path, spec: ModelSpec, variant: str, frames: int) -> list[Row]:
+    video, mask = make_clip(folder, frames)
+    checkpoint = folder / "random.safetensors"
+    chosen = spec.variant(variant)
+    torch.manual_seed(0)
+    save_file(chosen.build(chosen.size).state_dict(), checkpoint)
+    bundle = folder / "bundle"
+    command = [sys.executable, str(ROOT / "export.py"), str(checkpoint), "--variant", variant, "--out", str(bundle)]
+    subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
+    return [
+        Row(name, video, mask, folder / f"{name}.mp4", bundle, checkpoint, spec.name, variant) for name in names
+    ]
+
+
+def _print(console: Console, outcomes: dict[str, Outcome], variant: str) -> None:
+    table = Table(title=f"{variant}, {_cpu()}, {os.cpu_count()} cores", title_justify="left")
+    for column in ("row", "frames/s", "times eager", "peak MiB", "note"):
+        table.add_column(column, justify="left" if column in ("row", "note") else "right")
+    for name, outcome in outcomes.items():
+        label = _MEANING.get(name, f"{name}, schedule steady")
+        if outcome.figures is None:
+            table.add_row(label, "-", "-", "-", outcome.failure)
+            continue
+        ratio = _ratio(outcomes, name)
+        speed = outcome.figures.frames / outcome.figures.seconds
+        table.add_row(label, f"{speed:.3f}", ratio and f"{ratio:.2f}", f"{outcome.peak_mib:.0f}", outcome.figures.note)
+    console.print(table)
+
+
+def _ratio(outcomes: dict[str, Outcome], name: str) -> float | None:
+    """Speed over the baseline's, where both ran."""
+    baseline = outcomes.get(BASELINE)
+    figures = outcomes[name].figures
+    if baseline is None or baseline.figures is None or figures is None:
+        return None
+    return baseline.figures.seconds / figures.seconds * figures.frames / baseline.figures.frames
+
+
+def _append(path: Path, outcomes: dict[str, Outcome], variant: str) -> None:
+    new = not path.exists()
+    when = datetime.now(timezone.utc).isoformat(timespec="minutes")
+    with path.open("a", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        if new:
+            writer.writerow(_COLUMNS)
+        for name, outcome in outcomes.items():
+            if outcome.figures is None:
+                continue
+            ratio = _ratio(outcomes, name)
+            frames, seconds, note = outcome.figures.frames, outcome.figures.seconds, outcome.figures.note
+            ratio_text = "" if ratio is None else f"{ratio:.2f}"
+            machine = (when, _commit(), _cpu(), os.cpu_count(), variant)
+            writer.writerow((*machine, frames, name, f"{frames / seconds:.4f}", ratio_text, f"{outcome.peak_mib:.0f}", note))
+
+
+def _cpu() -> str:
+    """The processor and the matrix extensions that decide its speed here."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    facts = dict(line.split(":", 1) for line in lines if ":" in line)
+    facts = {key.strip(): value.strip() for key, value in facts.items()}
+    known = [name for name in ("amx_bf16", "avx512_bf16", "avx512_vnni", "avx2") if name in facts.get("flags", "").split()]
+    return f"{facts.get('model name', platform.machine())} ({known[0] if known else 'no vector extension known'})"
+
+
+def _commit() -> str:
+    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False, cwd=ROOT)
+    return done.stdout.strip() or "unknown"

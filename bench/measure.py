@@ -1,0 +1,49 @@
+"""The child process of one row: `python -m bench.measure ROW_AS_JSON` prints its figures as JSON."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from bench.row import Figures, Row
+from runtime.bundle import read_bundle
+from runtime.job import Job, repair
+
+
+def main(text: str) -> None:
+    """Run the row and print one line."""
+    fields = json.loads(text)
+    paths = {key: Path(fields[key]) for key in ("video", "mask", "out", "bundle", "checkpoint")}
+    row = Row(name=fields["name"], network=fields["network"], variant=fields["variant"], **paths)
+    figures = _torch(row) if row.name in ("eager", "compiled") else _backend(row)
+    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({**asdict(figures), "peak_mib": peak_mib}))
+
+
+def _backend(row: Row) -> Figures:
+    """The product itself, from file to file."""
+    job = Job(row.video, row.out, mask=row.mask, bundle=str(row.bundle), backend=row.name, overwrite=True)
+    summary = repair(job, lambda written, total: None)
+    shares = ", ".join(f"{stage} {seconds / summary.seconds:.0%}" for stage, seconds in summary.busy.items())
+    return Figures(summary.frames, summary.seconds, f"{summary.precision}; loading included; busy: {shares}")
+
+
+def _torch(row: Row) -> Figures:
+    import models
+    from bench import torch_rows
+    from export.checkpoint import load_checkpoint
+
+    bundle = read_bundle(row.bundle)
+    variant = models.get(row.network).variant(row.variant)
+    network = variant.build(variant.size).eval()
+    network.load_state_dict(load_checkpoint(row.checkpoint))
+    if row.name == "eager":
+        return torch_rows.measure(row, torch_rows.published(network), "reference", bundle)
+    return torch_rows.measure(row, torch_rows.compiled(network), "steady", bundle)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

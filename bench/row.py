@@ -1,0 +1,54 @@
+"""One line of the benchmark: what is run, and what came of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One way to repair one clip."""
+
+    name: str  # "eager", "compiled", or a backend
+    video: Path
+    mask: Path
+    out: Path
+    bundle: Path
+    checkpoint: Path  # the weights the bundle was exported from
+    network: str
+    variant: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a row measured of itself."""
+
+    frames: int
+    seconds: float
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A row's figures with the memory of its process, or why it has none."""
+
+    figures: Figures | None
+    peak_mib: float
+    failure: str
+
+
+def run_in_child(row: Row) -> Outcome:
+    """Measure `row` in a process of its own, so that its peak memory is its own."""
+    fields = {key: str(value) for key, value in asdict(row).items()}
+    command = [sys.executable, "-m", "bench.measure", json.dumps(fields)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        return Outcome(None, 0.0, last)
+    result = json.loads(done.stdout.splitlines()[-1])
+    figures = Figures(result["frames"], result["seconds"], result["note"])
+    return Outcome(figures, result["peak_mib"], "")

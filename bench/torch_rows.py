@@ -1,0 +1,120 @@
+"""The PyTorch rows: the published way, and the best that plain PyTorch does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bench.row import Figures, Row
+from runtime.blend import CentredAverage, PublishedAverage, samples
+from runtime.bundle import Bundle
+from runtime.frame import RGB, Hole
+from runtime.masks import cover, open_masks
+from runtime.pixels import composite, normalise, shrink
+from runtime.schedule import FrameWindow, make_schedule
+from runtime.video import VideoReader, open_writer
+
+WINDOWS = 3  # of the middle of the clip, timed after one that warms up
+
+
+@dataclass(frozen=True, slots=True)
+class TorchNetwork:
+    """The three calls, as a row wants them made."""
+
+    encode: Callable[[Tensor], Tensor]  # [B,3,H,W] -> [B,C,h,w]
+    transform: Callable[[Tensor, int], Tensor]  # [T,C,h,w], targets -> [N,C,h,w]
+    decode: Callable[[Tensor], Tensor]  # [B,C,h,w] -> [B,3,H,W] in -1..1
+
+
+def published(network: nn.Module) -> TorchNetwork:
+    """Eager, fp32, default layout: the calls of the released test program."""
+    return TorchNetwork(
+        encode=network.encoder,
+        transform=lambda features, targets: network.infer(features)[:targets],
+        decode=lambda features: torch.tanh(network.decoder(features)),
+    )
+
+
+def compiled(network: nn.Module) -> TorchNetwork:
+    """bf16, channels last, compiled: what a careful PyTorch user would run."""
+    fast = network.to(dtype=torch.bfloat16, memory_format=torch.channels_last)
+    encode, infer, decode = (torch.compile(call) for call in (fast.encoder, fast.infer, fast.decoder))
+
+    def half(tensor: Tensor) -> Tensor:
+        return tensor.to(dtype=torch.bfloat16, memory_format=torch.channels_last)
+
+    return TorchNetwork(
+        encode=lambda rgb: encode(half(rgb)),
+        transform=lambda features, targets: infer(features)[:targets],
+        decode=lambda features: torch.tanh(decode(features).float()),
+    )
+
+
+@torch.inference_mode()
+def measure(row: Row, network: TorchNetwork, schedule_name: str, bundle: Bundle) -> Figures:
+    """Whole-clip seconds: decoding, encoder and writing measured whole, windows timed in the middle and scaled.
+
+    A window's time is the median of `WINDOWS`; the windows at the clip's ends of the published schedule are smaller,
+    so each is charged by its number of frames.
+    """
+    rule = bundle.manifest.pixels
+    started = time.perf_counter()
+    frames, pictures, holes = _read(row, bundle)
+    inputs = [_tensor(picture, hole, bundle) for picture, hole in zip(pictures, holes, strict=True)]
+    read_s = time.perf_counter() - started
+    network.encode(inputs[0])  # compilation, where there is one, is not counted
+    started = time.perf_counter()
+    features = torch.cat([network.encode(tensor) for tensor in inputs])
+    encode_s = time.perf_counter() - started
+    schedule = make_schedule(schedule_name, bundle.manifest.schedule)
+    windows = list(schedule.windows(lambda index: index < len(frames)))
+    middle = max(0, len(windows) // 2 - WINDOWS // 2)
+    chosen = windows[middle : middle + WINDOWS]
+    make_blend = PublishedAverage if schedule_name == "reference" else CentredAverage
+    blends = {index: make_blend() for index in range(len(frames))}
+
+    def run(window: FrameWindow) -> float:
+        begun = time.perf_counter()
+        seen = features[[*window.targets, *window.references]]
+        painted = network.decode(network.transform(seen, len(window.targets)))
+        for picture, index in zip(painted.numpy(), window.targets, strict=True):
+            blends[index].add(samples(picture, rule), window, index)
+        return (time.perf_counter() - begun) / (len(window.targets) + len(window.references))
+
+    run(chosen[0])
+    per_frame = float(np.median([run(window) for window in chosen]))
+    windows_s = per_frame * sum(len(window.targets) + len(window.references) for window in windows)
+    started = time.perf_counter()
+    with VideoReader(row.video) as reader, open_writer(row.out, reader.info, crf=18) as writer:
+        painted_frame = blends[chosen[0].targets[0]].result()
+        for frame, hole in zip(frames, holes, strict=True):
+            writer.write(composite(frame, painted_frame, hole))
+    write_s = time.perf_counter() - started
+    note = f"{len(chosen)} of {len(windows)} windows timed ({per_frame:.2f} s a frame in a window), scaled"
+    return Figures(len(frames), read_s + encode_s + windows_s + write_s, note)
+
+
+def _read(row: Row, bundle: Bundle) -> tuple[list, list[RGB], list[Hole]]:
+    rule = bundle.manifest.pixels
+    with VideoReader(row.video) as reader:
+        masks = open_masks(row.mask, (), reader.info)
+        frames = list(reader)
+        pictures = [shrink(frame, rule) for frame in frames]
+        empty = np.zeros((reader.info.height, reader.info.width), np.bool_)
+        read = (masks.read(frame.index) for frame in frames)
+        holes = [cover(empty if mask is None else mask, rule, rule.dilate) for mask in read]
+        masks.close()
+    return frames, pictures, holes
+
+
+def _tensor(picture: RGB, hole: Hole, bundle: Bundle) -> Tensor:
+    rule = bundle.manifest.pixels
+    out = np.empty((3, rule.height, rule.width), np.float32)
+    normalise(picture, hole, rule, out)
+    return torch.from_numpy(out)[None]

@@ -1,0 +1,1 @@
+"""What real clips say: quality metrics, classical baselines, value ranges."""

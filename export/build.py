@@ -1,0 +1,135 @@
+"""A plan carried out: graphs traced, checked, compared, written, and sealed into a bundle."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from onnx import ModelProto, checker
+
+from export import VERSION
+from export.checkpoint import load
+from export.frames import network_frames
+from export.graph import refuse_shape_arithmetic, simplify
+from export.parity import Array, compare, make_feed
+from export.plan import Plan, pixel_rule
+from export.storage import exact_in_half, store_half
+from export.trace import trace
+from models._spec import Port, Stage
+from runtime import bundle
+from runtime.bundle import (
+    FileRecord,
+    Manifest,
+    ParityRecord,
+    PrecisionRule,
+    Provenance,
+    ScheduleRule,
+    StageSpec,
+    TensorSpec,
+)
+
+Progress = Callable[[str], None]  # told what is being done now
+
+_TOOLCHAIN = ("torch", "onnx", "onnxruntime", "polygraphy")
+
+
+def build(plan: Plan, clip: Path, progress: Progress, *, force: bool) -> Manifest:
+    """Export into `plan.out`, comparing every stage on frames of `clip`; the bundle appears whole or not at all.
+
+    Raises `OutputError` when the place is taken (unless `force`) and `ExportError` when a stage's graph computes on
+    shapes or differs from PyTorch.
+    """
+    with bundle.sealed(plan.out, replace=force) as folder:
+        progress("reading weights and frames")
+        network = load(plan.checkpoint, plan.variant, plan.size)
+        halves = exact_in_half(tensor.numpy() for tensor in plan.checkpoint.tensors.values())
+        stages = plan.spec.stages(network, plan.window if plan.fixed else None)
+        graphs: list[ModelProto] = []
+        for stage in stages:
+            progress(f"tracing {stage.name}")
+            graphs.append(make_graph(stage, halves=halves))
+        parity = tuple(_compare_all(plan, stages, graphs, clip, progress))
+        records: list[StageSpec] = []
+        for stage, graph in zip(stages, graphs, strict=True):
+            progress(f"writing {stage.name}")
+            records.append(_write(plan, stage, graph, folder))
+        manifest = _manifest(plan, tuple(records), parity, halves=halves)
+        bundle.write_manifest(folder, manifest)
+    return manifest
+
+
+def make_graph(stage: Stage, *, halves: bool) -> ModelProto:
+    """The stage's final graph; with `halves`, weights that are half-precision numbers are stored as such."""
+    model = trace(stage)
+    simplify(model, keep_products=halves)
+    refuse_shape_arithmetic(model, stage.name)
+    if halves:
+        store_half(model)
+    checker.check_model(model, full_check=True)
+    return model
+
+
+def _compare_all(
+    plan: Plan, stages: Sequence[Stage], graphs: Sequence[ModelProto], clip: Path, progress: Progress
+) -> Iterator[ParityRecord]:
+    """A full window; and, where any number of frames goes, a lone frame, the shortest there is."""
+    windows = [plan.window] if plan.fixed else [plan.window, replace(plan.window, targets=1, references=0)]
+    frames = network_frames(clip, pixel_rule(plan.variant, plan.size), plan.window.targets + plan.window.references)
+    for window in windows:
+        call = f"{window.targets}+{window.references}"
+        value: Array = frames[: window.targets + window.references]
+        for stage, graph in zip(stages, graphs, strict=True):
+            progress(f"comparing {stage.name} with PyTorch on {call} frames")
+            comparison = compare(stage, graph, make_feed(stage, value, window), f"{clip.name}, {call}")
+            value = comparison.wanted
+            yield comparison.record
+
+
+def _write(plan: Plan, stage: Stage, graph: ModelProto, folder: Path) -> StageSpec:
+    files: dict[str, FileRecord] = {}
+    for target in plan.targets:
+        path = folder / f"{stage.name}{target.suffix}"
+        target.write(graph, path)
+        files[target.name] = bundle.file_record(folder, path)
+    return StageSpec(stage.name, _tensors(stage.inputs), _tensors(stage.outputs), files)
+
+
+def _tensors(ports: Sequence[Port]) -> tuple[TensorSpec, ...]:
+    return tuple(TensorSpec(port.name, port.dtype, port.shape, port.holds) for port in ports)
+
+
+def _manifest(
+    plan: Plan, stages: tuple[StageSpec, ...], parity: tuple[ParityRecord, ...], *, halves: bool
+) -> Manifest:
+    window = plan.window
+    return Manifest(
+        schema=bundle.SCHEMA,
+        network=plan.spec.name,
+        variant=plan.variant.name,
+        stages=stages,
+        schedule=ScheduleRule(
+            kind="windowed",
+            targets=window.targets,
+            references=window.references,
+            neighbour_stride=window.neighbour_stride,
+            reference_step=window.reference_step,
+            fixed=plan.fixed,
+        ),
+        pixels=pixel_rule(plan.variant, plan.size),
+        precision=PrecisionRule(compute="float32", storage="float16" if halves else "float32", kept_float32=()),
+        parity=parity,
+        provenance=Provenance(
+            checkpoint=plan.checkpoint.path.name,
+            checkpoint_sha256=plan.checkpoint.sha256,
+            licence=plan.checkpoint.licence,
+            tool=f"vidmend {VERSION}",
+            toolchain={name: importlib.metadata.version(name) for name in _TOOLCHAIN},
+            options={
+                "size": str(plan.size),
+                "frames": f"{window.targets}+{window.references}" if plan.fixed else "any",
+                "target": ",".join(target.name for target in plan.targets),
+            },
+        ),
+    )

@@ -1,0 +1,154 @@
+"""Trained weights from a file, without ever running what is in it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import safetensors
+import torch
+from torch import Tensor, nn
+
+from models._spec import ModelSpec, Size, Variant
+from runtime.errors import CheckpointError
+
+LICENCE_KEY = "licence"  # of the metadata of a .safetensors file
+LICENCE_UNKNOWN = "not stated in the checkpoint"
+_PREFIX = "module."  # what torch's DataParallel puts before every key
+_NAMED = 3  # keys that an error message spells out
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The weights of one file: float32, finite, under the network's own keys."""
+
+    path: Path
+    sha256: str
+    licence: str
+    tensors: Mapping[str, Tensor]
+
+
+def read_checkpoint(path: Path, containers: Sequence[str]) -> Checkpoint:
+    """Read `.pth` (weights alone, or under one of the `containers`) or `.safetensors`, told apart by content.
+
+    Raises `CheckpointError` when the file is missing, damaged, no checkpoint, or holds more than tensors and numbers.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
+    licence = LICENCE_UNKNOWN
+    if content[8:9] == b"{":  # after the eight bytes of its header's length
+        loaded, metadata = _read_safetensors(path)
+        licence = metadata.get(LICENCE_KEY, licence)
+    else:
+        loaded = _read_pickle(path, len(content))
+    tensors = {key: tensor.float() for key, tensor in _unwrap(path, loaded, containers).items()}
+    for key, tensor in tensors.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise CheckpointError(f"{path}: {key} holds values that are not finite; train again or take another file")
+    return Checkpoint(path, hashlib.sha256(content).hexdigest(), licence, tensors)
+
+
+def fitting(checkpoint: Checkpoint, spec: ModelSpec) -> tuple[str, ...]:
+    """The variants whose keys and shapes are exactly the checkpoint's."""
+    found = {key: tuple(tensor.shape) for key, tensor in checkpoint.tensors.items()}
+    return tuple(variant.name for variant in spec.variants if _shapes(variant) == found)
+
+
+def choose_variant(checkpoint: Checkpoint, spec: ModelSpec, asked: str | None) -> Variant:
+    """The variant asked for, or the only one that fits; raises `CheckpointError` when it does not, or several do."""
+    fits = fitting(checkpoint, spec)
+    if asked is None and len(fits) == 1:
+        return spec.variant(fits[0])
+    if asked is None and fits:
+        raise CheckpointError(
+            f"{checkpoint.path}: fits the variants {' and '.join(fits)}, whose files are alike; "
+            f"say which with --variant"
+        )
+    name = asked or spec.default_variant
+    if name not in fits:
+        raise CheckpointError(_misfit(checkpoint, spec, spec.variant(name), fits))
+    return spec.variant(name)
+
+
+def load(checkpoint: Checkpoint, variant: Variant, size: Size) -> nn.Module:
+    """The network for pictures of `size` with the checkpoint's weights, ready to run; `ValueError` on an odd size."""
+    network = variant.build(size)
+    network.load_state_dict(dict(checkpoint.tensors), strict=True)
+    return network.eval().requires_grad_(False)
+
+
+def _read_safetensors(path: Path) -> tuple[object, Mapping[str, str]]:
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
+            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}
+    except safetensors.SafetensorError as error:
+        raise CheckpointError(f"{path}: damaged .safetensors file ({_first_line(error)}); copy it again") from None
+
+
+def _read_pickle(path: Path, size_bytes: int) -> object:
+    try:
+        return cast(object, torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:  # a damaged pickle may raise anything; a hostile one is refused before it runs
+        if foreign := re.search(r"GLOBAL '?([\w.]+)", str(error)):
+            raise CheckpointError(
+                f"{path}: holds '{foreign[1]}' beside tensors, which could run code; refusing to load it. "
+                f"Save its state dict alone, where you trust it."
+            ) from None
+        raise CheckpointError(
+            f"{path}: no checkpoint, or a damaged one of {size_bytes} bytes ({_first_line(error)}). "
+            f"Wanted: .pth or .safetensors; copy or download it again."
+        ) from None
+
+
+def _unwrap(path: Path, loaded: object, containers: Sequence[str]) -> dict[str, Tensor]:
+    for container in containers:
+        if isinstance(loaded, Mapping) and isinstance(inner := cast("Any", loaded).get(container), Mapping):
+            loaded = cast(object, inner)
+    if not isinstance(loaded, Mapping) or not loaded:
+        raise CheckpointError(f"{path}: holds no table of tensors; wanted a state dict, or one under {containers[0]}")
+    tensors = cast("Mapping[object, object]", loaded)
+    for key, value in tensors.items():
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            raise CheckpointError(
+                f"{path}: '{key}' is no tensor; wanted a state dict, or one under {' or '.join(containers)}"
+            )
+    named = cast("Mapping[str, Tensor]", tensors)
+    strip = all(key.startswith(_PREFIX) for key in named)
+    return {key.removeprefix(_PREFIX) if strip else key: value for key, value in named.items()}
+
+
+def _shapes(variant: Variant) -> dict[str, tuple[int, ...]]:
+    with torch.device("meta"):  # shapes without memory
+        network = variant.build(variant.size)
+    return {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+
+
+def _misfit(checkpoint: Checkpoint, spec: ModelSpec, variant: Variant, fits: Sequence[str]) -> str:
+    wanted, found = _shapes(variant), checkpoint.tensors
+    odd = [key for key in wanted if key in found and tuple(found[key].shape) != wanted[key]]
+    differences = [
+        _listed("missing", [key for key in wanted if key not in found]),
+        _listed("unknown", [key for key in found if key not in wanted]),
+        _listed("of another shape", [f"{key} {list(found[key].shape)}, wanted {list(wanted[key])}" for key in odd]),
+    ]
+    advice = f"it fits --variant {' or '.join(fits)}" if fits else f"it fits no variant of {spec.name}"
+    what = "; ".join(text for text in differences if text)
+    return f"{checkpoint.path}: does not fit {spec.name} '{variant.name}': {what}; {advice}"
+
+
+def _listed(what: str, keys: Sequence[str]) -> str:
+    if not keys:
+        return ""
+    more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
+    return f"{len(keys)} keys {what} ({', '.join(keys[:_NAMED])}{more})"
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0].split(". ")[0] if text else type(error).__name__

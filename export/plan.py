@@ -1,0 +1,173 @@
+"""What an export will make, decided and checked before anything is computed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import models
+from export import targets
+from export.checkpoint import Checkpoint, choose_variant, read_checkpoint
+from export.targets._target import Target
+from models._spec import ModelSpec, Size, Variant, Window
+from runtime.bundle import MANIFEST, PixelRule
+from runtime.errors import ExportError, UsageError
+
+WEIGHTS = Path(__file__).resolve().parent.parent / "assets" / "weights"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The command line's wishes; None where it has none."""
+
+    checkpoint: Path | None
+    model: str
+    variant: str | None
+    out: Path | None
+    targets: Sequence[str]
+    fp16: bool
+    size: Size | None
+    frames: tuple[int, int] | None  # targets, references
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A decided export."""
+
+    spec: ModelSpec
+    variant: Variant
+    checkpoint: Checkpoint
+    size: Size
+    window: Window
+    fixed: bool  # the transformer takes exactly the window's frames
+    targets: tuple[Target, ...]
+    out: Path
+    notes: tuple[str, ...]  # what the user should know, one line each
+
+
+def make_plan(request: Request) -> Plan:
+    """Check the wishes and read the checkpoint; raises a `VidmendError` that names the first thing that cannot be."""
+    chosen = _targets(request.targets)
+    spec = _spec(request.model)
+    if request.variant is not None:
+        _variant(spec, request.variant)
+    path = request.checkpoint or WEIGHTS / f"{spec.name}-{request.variant or spec.default_variant}.safetensors"
+    if request.checkpoint is None and not path.is_file():
+        raise UsageError(f"no weights of {spec.name} '{request.variant}' come with this program; name a checkpoint")
+    checkpoint = read_checkpoint(path, spec.containers)
+    variant = choose_variant(checkpoint, spec, request.variant)
+    size = request.size or variant.size
+    try:
+        variant.build(size)
+    except ValueError as error:
+        raise UsageError(f"--size {size}: {error} ({spec.size_rule})") from None
+    fixed = request.frames is not None or any(target.fixed_window for target in chosen)
+    return Plan(
+        spec=spec,
+        variant=variant,
+        checkpoint=checkpoint,
+        size=size,
+        window=_window(variant, request.frames),
+        fixed=fixed,
+        targets=chosen,
+        out=request.out or _default_out(spec, variant, size, request.frames),
+        notes=_precision_notes(chosen) if request.fp16 else (),
+    )
+
+
+def describe(plan: Plan) -> list[str]:
+    """What the plan makes, in lines for people."""
+    window = f"{plan.window.targets}+{plan.window.references} frames (targets+references)"
+    files = [f"{stage}{target.suffix}" for target in plan.targets for stage in ("encoder", "transformer", "decoder")]
+    return [
+        f"network     {plan.spec.name} '{plan.variant.name}': {plan.variant.summary}",
+        f"weights     {plan.checkpoint.path} (licence: {plan.checkpoint.licence})",
+        f"pictures    {plan.size}",
+        f"windows     {'exactly' if plan.fixed else 'any number of frames per call; schedule steady takes'} {window}",
+        f"targets     {', '.join(target.name for target in plan.targets)}",
+        f"bundle      {plan.out}: {', '.join([*files, MANIFEST])}",
+    ]
+
+
+def pixel_rule(variant: Variant, size: Size) -> PixelRule:
+    """How frames become the network's input."""
+    pixels = variant.pixels
+    return PixelRule(
+        width=size.width,
+        height=size.height,
+        colour_order=pixels.colour_order,
+        low=pixels.low,
+        high=pixels.high,
+        mask_applied=pixels.mask_applied,
+        hole_value=pixels.hole_value,
+        resize="bicubic-antialias",
+        dilate=pixels.dilate,
+    )
+
+
+def parse_size(text: str) -> Size:
+    """`WxH` in pixels; raises `UsageError`."""
+    found = re.fullmatch(r"([1-9]\d{0,4})[xX]([1-9]\d{0,4})", text)
+    if not found:
+        raise UsageError(f"--size {text}: wanted WIDTHxHEIGHT in pixels, such as 432x240")
+    return Size(int(found[1]), int(found[2]))
+
+
+def parse_frames(text: str) -> tuple[int, int]:
+    """`targets+references`, such as 11+5; raises `UsageError`."""
+    found = re.fullmatch(r"([1-9]\d{0,2})\+(\d{1,3})", text)
+    if not found:
+        raise UsageError(f"--frames {text}: wanted TARGETS+REFERENCES, such as 11+5, with at least one target")
+    return int(found[1]), int(found[2])
+
+
+def _targets(names: Sequence[str]) -> tuple[Target, ...]:
+    chosen = tuple(targets.get(name) for name in dict.fromkeys(names))
+    for target in chosen:
+        if reason := target.why_not():
+            raise ExportError(f"target '{target.name}': {reason}")
+    return chosen
+
+
+def _spec(name: str) -> ModelSpec:
+    try:
+        return models.get(name)
+    except LookupError as error:
+        raise UsageError(f"--model {name}: {error.args[0]}") from None
+
+
+def _variant(spec: ModelSpec, name: str) -> Variant:
+    try:
+        return spec.variant(name)
+    except LookupError as error:
+        raise UsageError(f"--variant {name}: {error.args[0]}") from None
+
+
+def _window(variant: Variant, frames: tuple[int, int] | None) -> Window:
+    """The variant's own numbers, or those asked for, with windows that overlap by half as the published ones do."""
+    if frames is None:
+        return variant.window
+    wanted, references = frames
+    stride = max(1, (wanted - 1) // 2)
+    return replace(variant.window, targets=wanted, references=references, neighbour_stride=stride)
+
+
+def _default_out(spec: ModelSpec, variant: Variant, size: Size, frames: tuple[int, int] | None) -> Path:
+    parts = [spec.name, variant.name]
+    parts += [str(size)] if size != variant.size else []
+    parts += [f"{frames[0]}+{frames[1]}"] if frames else []
+    return Path("bundles") / "-".join(parts)
+
+
+def _precision_notes(chosen: Sequence[Target]) -> tuple[str, ...]:
+    """Half precision is a compiled target's business; say so when none was asked for."""
+    if any(target.compiled for target in chosen):
+        return ()
+    compiled = [name for name in targets.names() if targets.get(name).compiled]
+    missing = f"add --target {','.join(compiled)}" if compiled else "this version of vidmend has none yet"
+    return (
+        f"--fp16: half precision needs a compiled target (TensorRT or TensorRT-RTX), and {missing}. "
+        f"Exporting float32 graphs, which a later version compiles from; an ONNX graph in fp16 is slow on CPUs.",
+    )

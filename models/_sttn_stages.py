@@ -1,0 +1,182 @@
+"""STTN as three graphs of static reshapes: encoder, transformer, decoder (docs/adr/0002).
+
+Attention does not care in which order a token's values lie as long as queries, keys and values agree.  So tokens are cut
+from channels-innermost maps `[T, h, w, c]`: a patch row is then one run of memory, and only the axes (row in patch,
+column of patches) swap, at rank 4.  A head whose patch is as wide as the map needs not even that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models._spec import Port, Size, Stage, Window
+
+if TYPE_CHECKING:
+    from models.sttn import PatchAttention, Sttn, TransformerBlock
+
+
+class Projection(nn.Module):
+    """Several 1x1 convolutions of one input as one, each multiplied by a constant per output channel.
+
+    The product is left to the graph (the exporter or the runtime folds it), so that weights which are half-precision
+    numbers can be stored as such: scaled ones would not be.
+    """
+
+    scale: Tensor
+    bias: Tensor
+
+    def __init__(self, parts: Sequence[tuple[nn.Conv2d, Tensor]]) -> None:
+        super().__init__()
+        scale = torch.cat([factor for _, factor in parts])
+        self.weight = nn.Parameter(torch.cat([conv.weight for conv, _ in parts]).detach())
+        self.register_buffer("scale", scale.reshape(-1, 1, 1, 1))
+        self.register_buffer("bias", torch.cat([cast("Tensor", conv.bias) for conv, _ in parts]).detach() * scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[T, C, h, w]` -> `[T, rows of all parts, h, w]`."""
+        return F.conv2d(x, self.weight * self.scale, self.bias)
+
+
+class StaticAttention(nn.Module):
+    """Patch attention with every size but the number of frames a constant; may compute the first frames alone."""
+
+    def __init__(self, published: PatchAttention, features: Size, last: bool) -> None:
+        super().__init__()
+        self.features = features
+        self.patches = published.patches
+        self.last = last
+        channels = published.query_embedding.out_channels
+        self.width = channels // len(self.patches)
+        # d^-1/4 into both Q and K: 1/sqrt(d) into one alone would push it into fp16's subnormals
+        gentle = torch.cat([torch.full((self.width,), self._token_width(patch) ** -0.25) for patch in self.patches])
+        query = (published.query_embedding, gentle)
+        key_value = [(published.key_embedding, gentle), (published.value_embedding, torch.ones(channels))]
+        self.qkv = Projection(key_value if last else [query, *key_value])
+        self.query = Projection([query]) if last else nn.Identity()
+        self.output = published.output_linear
+
+    def forward(self, x: Tensor, targets: Tensor | int, biases: Sequence[Tensor]) -> Tensor:
+        """`[T, C, h, w]` -> the same, or `[targets, C, h, w]` in the last block; a bias `[tokens]` per head or none."""
+        parts = self.qkv(x).split(self.width, dim=1)
+        if self.last:
+            parts = self.query(x[:targets]).split(self.width, dim=1) + parts
+        heads = len(self.patches)
+        attended: list[Tensor] = []
+        for head, patch in enumerate(self.patches):
+            query, key, value = (self._cut(part, patch) for part in parts[head::heads])
+            scores = query @ key.transpose(0, 1)
+            if biases:
+                scores = scores + biases[head]
+            attended.append(self._paste(torch.softmax(scores, dim=1) @ value, patch))
+        return self.output(torch.cat(attended, dim=3).permute(0, 3, 1, 2))
+
+    def tokens_per_frame(self) -> list[int]:
+        """Patches in a frame, head by head."""
+        return [self._columns(patch) * self._rows(patch) for patch in self.patches]
+
+    def _cut(self, x: Tensor, patch: Size) -> Tensor:
+        """`[T, c, h, w]` -> tokens `[T*rows*columns, patch height*patch width*c]`."""
+        columns, run = self._columns(patch), patch.width * self.width
+        x = x.permute(0, 2, 3, 1)
+        if columns > 1:
+            x = x.reshape(-1, patch.height, columns, run).transpose(1, 2)
+        return x.reshape(-1, patch.height * run)
+
+    def _paste(self, tokens: Tensor, patch: Size) -> Tensor:
+        """Tokens -> `[T, h, w, c]`."""
+        columns, run = self._columns(patch), patch.width * self.width
+        if columns > 1:
+            tokens = tokens.reshape(-1, columns, patch.height, run).transpose(1, 2)
+        return tokens.reshape(-1, self.features.height, self.features.width, self.width)
+
+    def _columns(self, patch: Size) -> int:
+        return self.features.width // patch.width
+
+    def _rows(self, patch: Size) -> int:
+        return self.features.height // patch.height
+
+    def _token_width(self, patch: Size) -> int:
+        return self.width * patch.width * patch.height
+
+
+class StaticBlock(nn.Module):
+    """A transformer block; the last one computes the target frames alone, which are all that is decoded."""
+
+    def __init__(self, published: TransformerBlock, features: Size, last: bool) -> None:
+        super().__init__()
+        self.attention = StaticAttention(published.attention, features, last)
+        self.feed_forward = published.feed_forward
+        self.last = last
+
+    def forward(self, x: Tensor, targets: Tensor | int, biases: Sequence[Tensor]) -> Tensor:
+        """`[T, C, h, w]` -> the same, or `[targets, C, h, w]` in the last block."""
+        attended = self.attention(x, targets, biases)
+        x = (x[:targets] if self.last else x) + attended
+        return x + self.feed_forward(x)
+
+
+class WindowTransformer(nn.Module):
+    """All blocks over one window, target frames first."""
+
+    def __init__(self, network: Sttn, targets: int | None) -> None:
+        super().__init__()
+        last = len(network.transformer) - 1
+        published = cast("Sequence[TransformerBlock]", network.transformer)
+        self.targets = targets
+        self.blocks = nn.ModuleList(
+            StaticBlock(block, network.feature_size, i == last) for i, block in enumerate(published)
+        )
+
+    def forward(self, features: Tensor, *inputs: Tensor) -> Tensor:
+        """`[T, C, h, w]` and either the number of targets or, where that is fixed, a key bias per head."""
+        targets, biases = (inputs[0], ()) if self.targets is None else (self.targets, inputs)
+        for block in self.blocks:
+            features = block(features, targets, biases)
+        return features
+
+
+class RgbDecoder(nn.Module):
+    """The decoder with the tanh that the published code applies outside it."""
+
+    def __init__(self, network: Sttn) -> None:
+        super().__init__()
+        self.decoder = network.decoder
+
+    def forward(self, features: Tensor) -> Tensor:
+        """`[B, C, h, w]` -> `[B, 3, 4h, 4w]` in [-1, 1]."""
+        return torch.tanh(self.decoder(features))
+
+
+def stages(module: nn.Module, window: Window | None) -> tuple[Stage, ...]:
+    """The three graphs of a network; with a `window` the transformer takes exactly its frames, else any number.
+
+    A fixed transformer has the slots of all targets first, then those of all references, and per head a `key_bias`
+    over all tokens: 0 for a real frame's, -1e4 for a filler's, which then weighs exactly nothing.
+    """
+    network = cast("Sttn", module)
+    size, channels = network.size, network.geometry.channels
+    inside = (channels, network.feature_size.height, network.feature_size.width)
+    rgb = (3, size.height, size.width)
+    transformer = WindowTransformer(network, window.targets if window else None)
+    total: int | str = window.targets + window.references if window else "T"
+    extra = [Port("targets", (), "int64", holds="N")]
+    if window:
+        tokens = cast("StaticBlock", transformer.blocks[0]).attention.tokens_per_frame()
+        frames = window.targets + window.references
+        extra = [Port(f"key_bias_{head}", (frames * count,)) for head, count in enumerate(tokens)]
+    return (
+        Stage("encoder", network.encoder, (Port("rgb", ("B", *rgb)),), (Port("features", ("B", *inside)),)),
+        Stage(
+            "transformer",
+            transformer,
+            (Port("features", (total, *inside)), *extra),
+            (Port("completed", (window.targets if window else "N", *inside)),),
+        ),
+        Stage("decoder", RgbDecoder(network), (Port("features", ("B", *inside)),), (Port("rgb", ("B", *rgb)),)),
+    )
+

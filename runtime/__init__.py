@@ -1,0 +1,1 @@
+"""Bundles to repaired video; imports neither torch nor onnx."""

@@ -1,0 +1,163 @@
+"""Frames of a video in presentation order, and what is missing among them."""
+
+# PyAV's stubs leave the parameter of Packet and some keyword arguments untyped.
+# pyright: reportUnknownMemberType=false
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import cast
+
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from runtime._video_extent import cut_short
+from runtime._video_file import opened, probe, video_stream
+from runtime._video_formats import layout_of, planar_name, planes_of
+from runtime._video_ledger import Ledger
+from runtime.errors import DamagedVideo, InputError
+from runtime.frame import Frame
+
+MOST_ERRORS_IN_A_ROW = 64  # of the demuxer, no packet in between; then the rest of the file is given up
+
+
+class VideoReader:
+    """Iterates once over the frames of a video; a context manager.
+
+    Damage raises `DamagedVideo` where it is met, before the first frame if the file is visibly cut short; with
+    `keep_going` it is passed over and described in `lost`.
+    """
+
+    def __init__(self, path: Path, *, keep_going: bool = False) -> None:
+        self.info = probe(path)
+        self._ledger = Ledger(self.info.codec, self.info.container, self.info.time_base)
+        self._keep_going = keep_going
+        self._last_pts: int | None = None
+        self._zero: int | None = None  # the first frame's time where the container's clock has no zero
+        self._frames = self._read()
+
+    def __enter__(self) -> VideoReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self._frames
+
+    @property
+    def lost(self) -> list[str]:
+        """What was passed over, a line each; complete when the iteration is over."""
+        return self._ledger.losses
+
+    @property
+    def counted(self) -> int:
+        """Frames so far, the lost ones included as far as they can be told: what masks are counted against."""
+        return self._ledger.counted
+
+    def close(self) -> None:
+        """Close the file; the iteration is over then."""
+        self._frames.close()
+
+    def _read(self) -> Generator[Frame, None, None]:
+        cut = cut_short(self.info.path)
+        if cut and not self._keep_going:
+            raise self._damaged(self._count_whole_packets(), cut)
+        with opened(self.info.path) as container:
+            stream = video_stream(self.info.path, container)
+            for picture in self._decode(container, stream):
+                self._ledger.came(picture)
+                self._judge()
+                yield self._frame(picture)
+                self._ledger.kept()
+        self._ledger.ended(self.info.frames)
+        self._judge()
+        if cut:
+            self._ledger.losses.append(f"{cut}; its last frames and sound may be missing")
+
+    def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+        for packet in self._packets(container, stream):
+            self._ledger.sent(packet)
+            try:
+                pictures = stream.decode(packet)
+            except FFmpegError as error:
+                self._ledger.failed(error.strerror or str(error))
+                self._judge()
+                continue
+            yield from pictures
+
+    def _packets(self, container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+        """All packets of the stream, and then the empty one that flushes the decoder."""
+        errors = 0
+        while errors < MOST_ERRORS_IN_A_ROW:
+            try:
+                for packet in container.demux(stream):
+                    errors = 0
+                    yield packet
+                return
+            except FFmpegError as error:
+                errors += 1
+                self._ledger.failed(error.strerror or str(error))
+                self._judge()
+        flush: Packet[VideoStream] = cast("Packet[VideoStream]", Packet())
+        yield flush
+
+    def _frame(self, picture: VideoFrame) -> Frame:
+        info = self.info
+        index = self._ledger.counted
+        if (picture.width, picture.height) != (info.width, info.height):
+            raise InputError(
+                f"{info.path}: frame {index} has {picture.width}x{picture.height} pixels, the first one had "
+                f"{info.width}x{info.height}; cut the video where its size changes"
+            )
+        if layout_of(planar_name(picture.format.name)) != info.layout:
+            raise InputError(
+                f"{info.path}: frame {index} has pixel format {picture.format.name}, unlike the first one; "
+                f"cut the video where it changes"
+            )
+        return Frame(index, self._time(picture), planes_of(picture), info.layout, info.colour)
+
+    def _time(self, picture: VideoFrame) -> int:
+        """The picture's own time; one frame after the last where it has none, one tick where it does not ascend."""
+        pts = picture.pts
+        if self.info.container == "avi":  # it stores no times, but its chunks count frames, dropped ones included
+            pts = picture.dts
+            self._zero = pts if self._zero is None else self._zero
+            pts = pts - self._zero if pts is not None and self._zero is not None else None
+        if self._last_pts is None:
+            pts = 0 if pts is None else pts
+        elif pts is None:
+            pts = self._last_pts + max(1, round(1 / (self.info.rate * self.info.time_base)))
+        elif pts <= self._last_pts:
+            pts = self._last_pts + 1
+        self._last_pts = pts
+        return pts
+
+    def _judge(self) -> None:
+        """Raises the first thing that the ledger holds against the file, unless it is to be passed over."""
+        if self._ledger.losses and not self._keep_going:
+            raise self._damaged(self._ledger.decoded, self._ledger.losses[0])
+
+    def _damaged(self, decoded: int, reason: str) -> DamagedVideo:
+        declared = f"{self.info.frames} frames" if self.info.frames is not None else "an unknown number of frames"
+        return DamagedVideo(
+            f"{self.info.path}: decoded {decoded} of {declared}: {reason}; "
+            f"copy the file again, or use --keep-going to restore what decodes"
+        )
+
+    def _count_whole_packets(self) -> int:
+        whole = 0
+        with opened(self.info.path) as container:
+            try:
+                for packet in container.demux(video_stream(self.info.path, container)):
+                    whole += packet.size > 0 and not packet.is_corrupt and not packet.is_discard
+            except FFmpegError:
+                return whole
+        return whole

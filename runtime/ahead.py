@@ -1,0 +1,72 @@
+"""The one thread boundary: let an iterator run ahead of its consumer."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Item(Generic[T]):
+    value: T
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    error: BaseException | None  # what stopped the producer, None when it was through
+
+
+def ahead(items: Iterable[T], depth: int) -> Generator[T, None, None]:
+    """Yield `items` as they come, made by a thread of their own that is at most `depth` items ahead.
+
+    An error of the producer is raised at the consumer, after the items before it.  Closing the generator (leaving the
+    loop, an error, Ctrl-C) stops the producer at its next item, closes it where it ran, and waits for it.
+    """
+    results: queue.Queue[_Item[T] | _End] = queue.Queue(depth)
+    stop = threading.Event()
+    thread = threading.Thread(target=_produce, args=(items, results, stop), name="ahead", daemon=True)
+    thread.start()
+    try:
+        while isinstance(result := results.get(), _Item):
+            yield result.value
+        if result.error is not None:
+            raise result.error
+    finally:
+        stop.set()
+        while thread.is_alive():  # the producer may be waiting for room
+            _drain(results)
+            thread.join(timeout=0.01)
+
+
+def _produce(items: Iterable[T], results: queue.Queue[_Item[T] | _End], stop: threading.Event) -> None:
+    iterator = iter(items)
+    end = _End(None)
+    try:
+        for value in iterator:
+            results.put(_Item(value))
+            if stop.is_set():
+                break
+    except BaseException as error:  # crosses to the consumer, whatever it is
+        end = _End(error)
+    finally:
+        # A generator must be closed in the thread that ran it, so that what it holds is released before we return.
+        close = getattr(iterator, "close", None)
+        if close is not None:
+            try:
+                close()
+            except BaseException as error:  # the first error is the one that explains
+                end = end if end.error else _End(error)
+    results.put(end)
+
+
+def _drain(results: queue.Queue[_Item[T] | _End]) -> None:
+    try:
+        while True:
+            results.get_nowait()
+    except queue.Empty:
+        return

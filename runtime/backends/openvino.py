@@ -1,0 +1,88 @@
+"""ONNX graphs through OpenVINO on the CPU; bf16 where the CPU computes in it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import Any
+
+import numpy as np
+
+from runtime.errors import BackendUnavailable
+from runtime.program import Precision, Request, Tensors
+
+_OPENVINO_TYPE = {"fp32": "f32", "bf16": "bf16"}
+
+
+class _Program:
+    def __init__(self, library: Any, compiled: Any) -> None:
+        self._tensor = library.Tensor
+        self._request = compiled.create_infer_request()
+        self._inputs = {port.get_any_name() for port in compiled.inputs}
+
+    def enqueue(self, inputs: Tensors, outputs: Tensors) -> None:
+        for name in self._inputs:  # an input that the open sizes made constant is no longer one
+            self._request.set_tensor(name, self._tensor(inputs[name], shared_memory=True))
+        for name, array in outputs.items():
+            self._request.set_tensor(name, self._tensor(array, shared_memory=True))
+        self._request.infer()
+
+
+class _Backend:
+    target = "onnx"
+    rank = 10
+
+    def why_not(self) -> str | None:
+        if importlib.util.find_spec("openvino") is None:
+            return "the package openvino is not installed: pip install openvino."
+        return None
+
+    def precision(self, asked: Precision) -> str:
+        if asked == "auto" and "BF16" in _library().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            return "bf16"
+        return "fp32"
+
+    def open(self, request: Request) -> _Program:
+        library = _library()
+        core = library.Core()
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": _OPENVINO_TYPE[self.precision(request.precision)],
+        }
+        try:
+            model = core.read_model(str(request.path))
+            _fix_sizes(library, model, request)
+            compiled = core.compile_model(model, "CPU", settings)
+        except RuntimeError as error:
+            raise BackendUnavailable(
+                f"{request.path}: OpenVINO {library.__version__} cannot load this graph: "
+                f"{str(error).strip().splitlines()[-1]} Try --backend onnxruntime, or upgrade openvino."
+            ) from error
+        return _Program(library, compiled)
+
+
+def _library() -> Any:
+    return importlib.import_module("openvino")
+
+
+def _fix_sizes(library: Any, model: Any, request: Request) -> None:
+    """Make the known axes static: kernels are then chosen and memory is planned once, at load.
+
+    An input that only carries the length of an axis becomes a constant where that length is known.
+    """
+    sizes = request.sizes
+    specs = {spec.name: spec for spec in request.stage.inputs}
+    for parameter in list(model.get_parameters()):
+        axis = specs[parameter.output(0).get_any_name()].holds
+        if axis in sizes:
+            constant = library.opset13.constant(np.array(sizes[axis], np.int64))
+            parameter.output(0).replace(constant.output(0))
+            model.remove_parameter(parameter)
+    shapes = {
+        name: [sizes.get(axis, -1) if isinstance(axis, str) else axis for axis in specs[name].shape]
+        for name in (parameter.output(0).get_any_name() for parameter in model.get_parameters())
+    }
+    model.reshape(shapes)
+
+
+BACKEND = _Backend()

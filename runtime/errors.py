@@ -1,0 +1,87 @@
+"""Every error that a user can meet: one line that says where, what was found, what was wanted, what to do.
+
+VidmendError                    exit code 2
+├── UsageError                  the command line asks for something impossible
+├── InputError                  a video, mask or box that cannot be used
+│   └── DamagedVideo            what decodes is shorter than the file claims (--keep-going uses it, exit code 3)
+├── OutputError                 the result cannot be written where it was asked for
+├── BundleError                 a bundle that cannot be read
+│   ├── NotABundle              no folder, or no manifest in it
+│   ├── ManifestInvalid         not JSON, or a key unknown, missing or of the wrong type
+│   ├── BundleTooNew            written by a later schema
+│   ├── BundleTooOld            written by a schema that is no longer read
+│   ├── UnsafePath              a path in the manifest that leaves the bundle's folder
+│   ├── FileMissing             the manifest names a file that is not there
+│   └── FileDamaged             size or sha256 differ from the manifest's
+├── BackendUnavailable          the backend asked for cannot run on this machine
+├── CheckpointError             weights that cannot be read or do not fit the network
+└── ExportError                 the export failed or was refused
+"""
+
+from __future__ import annotations
+
+
+class VidmendError(Exception):
+    """Base of all errors a user can cause or repair; its text is one complete line."""
+
+    exit_code = 2
+
+
+class UsageError(VidmendError):
+    """The command line asks for something impossible."""
+
+
+class InputError(VidmendError):
+    """A video, mask or box that cannot be used."""
+
+
+class DamagedVideo(InputError):
+    """The file claims more frames than it yields."""
+
+
+class OutputError(VidmendError):
+    """The result cannot be written where it was asked for."""
+
+
+class BundleError(VidmendError):
+    """A bundle that cannot be read."""
+
+
+class NotABundle(BundleError):
+    """No folder there, or no manifest in it."""
+
+
+class ManifestInvalid(BundleError):
+    """The manifest is not JSON, or one of its keys is unknown, missing or of the wrong type."""
+
+
+class BundleTooNew(BundleError):
+    """The manifest's schema is later than this program reads."""
+
+
+class BundleTooOld(BundleError):
+    """The manifest's schema is no longer read."""
+
+
+class UnsafePath(BundleError):
+    """A path in the manifest leaves the bundle's folder."""
+
+
+class FileMissing(BundleError):
+    """The manifest names a file that is not there."""
+
+
+class FileDamaged(BundleError):
+    """A file's size or sha256 differs from the manifest's."""
+
+
+class BackendUnavailable(VidmendError):
+    """The backend asked for cannot run on this machine."""
+
+
+class CheckpointError(VidmendError):
+    """Weights that cannot be read, or that do not fit the network."""
+
+
+class ExportError(VidmendError):
+    """The export failed or was refused."""

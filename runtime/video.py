@@ -1,0 +1,103 @@
+"""Videos: probed, read frame by frame, written as H.264 or as pictures.  PyAV is used here and in `_video_*` only."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+from runtime._video_file import VideoInfo, probe
+from runtime._video_pictures import PATTERN, ImageWriter
+from runtime._video_reader import VideoReader
+from runtime._video_writer import CONTAINERS, VideoWriter
+from runtime.errors import OutputError
+from runtime.frame import Frame
+
+__all__ = [
+    "FrameWriter",
+    "ImageWriter",
+    "VideoInfo",
+    "VideoReader",
+    "VideoWriter",
+    "check_output",
+    "open_writer",
+    "probe",
+]
+
+
+class FrameWriter(Protocol):
+    """What takes the finished frames; a context manager whose result appears when the block ends well."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What could not be kept, a line each."""
+        ...
+
+    def __enter__(self) -> FrameWriter: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def write(self, frame: Frame) -> None:
+        """Take the next frame; it is not changed."""
+        ...
+
+
+def open_writer(out: Path, info: VideoInfo, *, crf: int) -> FrameWriter:
+    """A writer by the name of `out`: a video (.mp4, .mov, .mkv) or pictures (a pattern like `out/%05d.png`)."""
+    if "%" in out.name:
+        return ImageWriter(out, info)
+    return VideoWriter(out, info, crf=crf)
+
+
+def check_output(out: Path, inputs: Sequence[Path], *, overwrite: bool = False) -> None:
+    """Raises `OutputError` when nothing can be written as `out`, or writing it would destroy one of `inputs`."""
+    if "%" in out.name:
+        existing = _check_pattern(out)
+    elif out.suffix.lower() in CONTAINERS:
+        existing = [out] if out.exists() else []
+    else:
+        kinds = ", ".join(CONTAINERS)
+        raise OutputError(f"{out}: unknown kind of output; wanted {kinds}, or a pattern like out/%05d.png")
+    for source in inputs:
+        # Pictures may not land in a folder of masks either, whatever the names are.
+        if any(source.exists() and target.samefile(source) for target in (*existing, *_folder_if_pattern(out))):
+            raise OutputError(f"{out}: would overwrite the input {source}; wanted another name")
+    for target in existing:
+        if target.is_dir():
+            raise OutputError(f"{target}: is a folder; wanted the name of a file")
+        if not overwrite:
+            raise OutputError(f"{target}: exists already; choose another name, or replace it with --overwrite")
+    _check_writable(out)
+
+
+def _check_pattern(out: Path) -> list[Path]:
+    """The first file that the pattern's pictures would replace, if there is one."""
+    match = PATTERN.fullmatch(out.name)
+    if match is None:
+        raise OutputError(f"{out}: not a pattern that can be used; wanted one number and .png, as in out/%05d.png")
+    numbered = re.compile(re.escape(match["before"]) + r"\d+" + re.escape(match["after"]))
+    if not out.parent.is_dir():
+        return []
+    return [path for path in sorted(out.parent.iterdir()) if numbered.fullmatch(path.name)][:1]
+
+
+def _folder_if_pattern(out: Path) -> list[Path]:
+    return [out.parent] if "%" in out.name and out.parent.exists() else []
+
+
+def _check_writable(out: Path) -> None:
+    folder = out.parent
+    if "%" in out.name:  # the folder of pictures is made, and those above it
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
+    if not folder.exists():
+        raise OutputError(f"{out}: there is no folder {folder}; create it first")
+    if not folder.is_dir():
+        raise OutputError(f"{out}: {folder} is no folder; wanted one to write into")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{out}: the folder {folder} may not be written; choose another one")

@@ -1,0 +1,139 @@
+"""Small videos made on the spot for tests: any codec, layout, container and timing that PyAV can write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.video.frame import VideoFrame
+
+Planes = tuple[npt.NDArray[np.uint8 | np.uint16], ...]
+
+SHIFTS = {"420": (1, 1), "422": (1, 0), "444": (0, 0), "440": (0, 1), "411": (2, 0), "410": (2, 2)}
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What a test video is to be."""
+
+    width: int = 64
+    height: int = 48
+    frames: int = 12
+    codec: str = "libx264"
+    pix_fmt: str = "yuv420p"
+    rate: Fraction = Fraction(25)
+    time_base: Fraction | None = None  # 1 / rate when left out
+    pts: Sequence[int] | None = None  # 0, 1, 2, ... when left out
+    options: tuple[tuple[str, str], ...] = ()
+    gop: int = 6
+    colour: tuple[int, int, int, int] | None = None  # matrix, primaries, transfer, range as libav numbers them
+    audio_codec: str | None = None
+    audio_seconds: float = 0.5
+
+
+def planes_of_shape(width: int, height: int, pix_fmt: str) -> list[tuple[int, int]]:
+    """Rows and columns of each plane of a planar pixel format."""
+    if pix_fmt.startswith("gray"):
+        return [(height, width)]
+    across, down = (0, 0) if pix_fmt.startswith("gbr") else SHIFTS[pix_fmt.removeprefix("yuv").removeprefix("j")[:3]]
+    chroma = (-(-height >> down), -(-width >> across))
+    return [(height, width), chroma, chroma]
+
+
+def bits_of(pix_fmt: str) -> int:
+    """Bits a sample of a planar pixel format."""
+    digits = pix_fmt.removesuffix("le").split("p")[-1] if "p" in pix_fmt else pix_fmt.removesuffix("le")[4:]
+    return int(digits) if digits else 8
+
+
+def moving_planes(clip: Clip, index: int) -> Planes:
+    """A smooth picture that moves, with samples over the whole range; different for each plane and each frame."""
+    bits = bits_of(clip.pix_fmt)
+    planes: list[npt.NDArray[np.uint8 | np.uint16]] = []
+    for number, (rows, columns) in enumerate(planes_of_shape(clip.width, clip.height, clip.pix_fmt)):
+        y, x = np.mgrid[0:rows, 0:columns]
+        wave = np.sin((x * (1 + number) + 3 * index) / 7.0) + np.cos((y - 2 * index) / 5.0)
+        level = (wave + 2) / 4 * ((1 << bits) - 1)
+        planes.append(level.astype(np.uint8 if bits == 8 else np.uint16))
+    return tuple(planes)
+
+
+def picture_from(planes: Planes, pix_fmt: str) -> VideoFrame:
+    """A libav picture of `planes` (for gbrp in libav's order G, B, R)."""
+    rows, columns = planes[0].shape
+    picture = VideoFrame(columns, rows, pix_fmt)
+    for plane, target in zip(planes, picture.planes, strict=True):
+        lines = np.frombuffer(memoryview(target), plane.dtype).reshape(target.height, -1)
+        lines[:, : target.width] = plane
+    return picture
+
+
+def write_clip(path: Path, clip: Clip, pictures: Iterable[VideoFrame] | None = None, **container: str) -> Path:
+    """Write the clip, of `moving_planes` unless `pictures` are given, to `path`."""
+    if pictures is None:
+        pictures = (picture_from(moving_planes(clip, index), clip.pix_fmt) for index in range(clip.frames))
+    with av.open(str(path), "w", options=dict(container)) as output:
+        stream = output.add_stream(clip.codec, rate=clip.rate, options=dict(clip.options))
+        context = stream.codec_context
+        context.width, context.height, context.pix_fmt = clip.width, clip.height, clip.pix_fmt
+        context.time_base = clip.time_base or 1 / clip.rate
+        context.gop_size = clip.gop
+        if clip.colour is not None:
+            context.colorspace, context.color_primaries, context.color_trc, context.color_range = clip.colour
+        sound = None if clip.audio_codec is None else output.add_stream(clip.audio_codec, rate=48000)
+        for index, picture in enumerate(pictures):
+            picture.pts = index if clip.pts is None else clip.pts[index]
+            picture.time_base = context.time_base
+            if clip.colour is not None:
+                picture.color_range = clip.colour[3]
+            output.mux(stream.encode(picture))
+        output.mux(stream.encode(None))
+        if sound is not None:
+            _write_sound(output, sound, clip.audio_seconds)
+    return path
+
+
+def _write_sound(output: av.container.OutputContainer, stream: av.AudioStream, seconds: float) -> None:
+    samples = np.sin(np.arange(int(48000 * seconds)) / 20.0)
+    block = stream.codec_context.frame_size or 1024
+    form = stream.codec_context.format.name
+    for start in range(0, len(samples), block):
+        part = samples[start : start + block]
+        data = np.stack([part, part]).astype(np.float32)
+        frame = av.AudioFrame.from_ndarray(data, "fltp", "stereo")
+        frame.sample_rate, frame.pts, frame.time_base = 48000, start, Fraction(1, 48000)
+        resampler = av.AudioResampler(form, "stereo", 48000)
+        for ready in resampler.resample(frame):
+            ready.pts = start
+            output.mux(stream.encode(ready))
+    output.mux(stream.encode(None))
+
+
+def remux(source: Path, out: Path, first_key: int = 0, seconds: float | None = None, **container: str) -> Path:
+    """Copy the packets of `source` from its key frame number `first_key` on, as `ffmpeg -ss -t -c copy` does."""
+    with av.open(str(source)) as start, av.open(str(out), "w", options=dict(container)) as output:
+        streams = {stream.index: output.add_stream_from_template(stream) for stream in start.streams}
+        video = start.streams.video[0].index
+        keys = -1
+        origin: Fraction | None = None
+        for packet in start.demux():
+            if packet.dts is None or packet.pts is None:
+                continue
+            keys += packet.stream.index == video and packet.is_keyframe
+            if keys < first_key:
+                continue
+            time = packet.pts * packet.time_base
+            origin = time if origin is None else origin
+            if seconds is not None and time - origin >= seconds:
+                continue
+            shift = round(origin / packet.time_base)
+            packet.pts -= shift
+            packet.dts -= shift
+            packet.stream = streams[packet.stream.index]
+            output.mux(packet)
+    return out

@@ -1,0 +1,21 @@
+"""Bundles that the contract tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.tiny import tiny_bundle
+
+
+@pytest.fixture(scope="session")
+def any_window(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny network, transformer with symbolic axes."""
+    return tiny_bundle(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def fixed_window(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny network, transformer of exactly 11+5 frames."""
+    return tiny_bundle(tmp_path_factory.mktemp("tiny-fixed"), frames=(11, 5))

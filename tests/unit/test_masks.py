@@ -1,0 +1,307 @@
+"""Holes shrunk, grown and spread against loops over pixels; masks from every source, and each way they fail to fit."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from runtime.bundle import PixelRule
+from runtime.errors import InputError, UsageError
+from runtime.masks import Box, cover, find_mask_beside, open_masks, parse_box, spread
+from runtime.video import VideoInfo, probe
+from tests.clips import Clip, picture_from, write_clip
+
+WIDTH, HEIGHT, FRAMES = 64, 48, 5
+
+
+def rule_of(width: int, height: int) -> PixelRule:
+    return PixelRule(width, height, "rgb", -1.0, 1.0, True, 0.0, "bicubic-antialias", 4)
+
+
+@st.composite
+def masks(draw: st.DrawFn) -> np.ndarray:
+    rows, columns = draw(st.integers(1, 40)), draw(st.integers(1, 40))
+    seed, density = draw(st.integers(0, 999)), draw(st.sampled_from([0.0, 0.01, 0.2, 1.0]))
+    return np.random.default_rng(seed).random((rows, columns)) < density
+
+
+@pytest.fixture(scope="module")
+def info(tmp_path_factory: pytest.TempPathFactory) -> VideoInfo:
+    return probe(write_clip(tmp_path_factory.mktemp("masks") / "video.mp4", Clip(WIDTH, HEIGHT, FRAMES)))
+
+
+def save(path: Path, array: np.ndarray) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(array).save(path)
+    return path
+
+
+def square(value: int = 255, kind: type[np.generic] = np.uint8) -> np.ndarray:
+    array = np.zeros((HEIGHT, WIDTH), kind)
+    array[10:20, 30:40] = value
+    return array
+
+
+@given(masks(), st.integers(1, 30), st.integers(1, 30))
+def test_a_cell_is_hole_when_it_overlaps_a_masked_pixel(mask: np.ndarray, width: int, height: int) -> None:
+    rows, columns = mask.shape
+    wanted = np.zeros((height, width), np.bool_)
+    for y, x in np.argwhere(mask):
+        top, bottom = math.floor(y * height / rows), math.ceil((y + 1) * height / rows)
+        left, right = math.floor(x * width / columns), math.ceil((x + 1) * width / columns)
+        wanted[top:bottom, left:right] = True
+    assert np.array_equal(cover(mask, rule_of(width, height), 0), wanted)
+
+
+@given(masks(), st.integers(0, 6))
+def test_dilation_reaches_as_many_steps_along_the_grid(mask: np.ndarray, iterations: int) -> None:
+    rows, columns = mask.shape
+    y, x = np.mgrid[0:rows, 0:columns]
+    wanted = np.zeros_like(mask)
+    for row, column in np.argwhere(mask):
+        wanted |= abs(y - row) + abs(x - column) <= iterations
+    assert np.array_equal(cover(mask, rule_of(columns, rows), iterations), wanted)
+
+
+@given(masks(), st.integers(1, 30), st.integers(1, 30), st.integers(0, 3))
+def test_the_spread_hole_holds_every_masked_pixel(mask: np.ndarray, width: int, height: int, dilate: int) -> None:
+    hole = cover(mask, rule_of(width, height), dilate)
+    wide = spread(hole, mask.shape[1], mask.shape[0])
+    assert wide.shape == mask.shape
+    assert not (mask & ~wide).any()
+
+
+@given(masks())
+def test_at_equal_sizes_both_ways_change_nothing(mask: np.ndarray) -> None:
+    rows, columns = mask.shape
+    assert np.array_equal(cover(mask, rule_of(columns, rows), 0), mask)
+    assert np.array_equal(spread(mask, columns, rows), mask)
+
+
+@settings(max_examples=50)
+@given(masks(), st.integers(1, 60), st.integers(1, 60))
+def test_a_spread_pixel_takes_the_cell_of_its_centre(hole: np.ndarray, width: int, height: int) -> None:
+    wide = spread(hole, width, height)
+    for y in range(height):
+        row = math.floor((y + 0.5) * hole.shape[0] / height)
+        wanted = [hole[row, math.floor((x + 0.5) * hole.shape[1] / width)] for x in range(width)]
+        assert wide[y].tolist() == wanted
+
+
+def test_covering_leaves_the_mask_as_it_was() -> None:
+    mask = square() > 0
+    before = mask.copy()
+    cover(mask, rule_of(WIDTH, HEIGHT), 3)
+    assert np.array_equal(mask, before)
+
+
+def test_one_image_serves_all_frames_with_one_array(tmp_path: Path, info: VideoInfo) -> None:
+    source = open_masks(save(tmp_path / "mask.png", square()), [], info)
+    first = source.read(0)
+    assert first is not None
+    assert np.array_equal(first, square() > 0)
+    assert source.read(1) is first
+    assert source.read(3) is first
+    source.finish(99)
+
+
+@pytest.mark.parametrize("value", [1, 2, 128, 255])
+def test_any_grey_above_black_is_hole_in_an_image(tmp_path: Path, info: VideoInfo, value: int) -> None:
+    assert np.array_equal(open_masks(save(tmp_path / "m.png", square(value)), [], info).read(0), square() > 0)
+
+
+def test_sixteen_bit_images_are_not_clipped_to_eight(tmp_path: Path, info: VideoInfo) -> None:
+    mask = save(tmp_path / "m.png", square(3, np.uint16))
+    assert np.array_equal(open_masks(mask, [], info).read(0), square() > 0)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA"])
+def test_every_mode_of_image_is_read_and_alpha_is_not(tmp_path: Path, info: VideoInfo, mode: str) -> None:
+    image = Image.fromarray(square()).convert(mode)
+    if mode in ("RGBA", "LA"):
+        image.putalpha(0)
+    image.save(tmp_path / "m.png")
+    assert np.array_equal(open_masks(tmp_path / "m.png", [], info).read(0), square() > 0)
+
+
+def test_a_black_mask_is_no_hole(tmp_path: Path, info: VideoInfo) -> None:
+    assert open_masks(save(tmp_path / "m.png", square(0)), [], info).read(0) is None
+
+
+def test_a_folder_gives_its_images_in_natural_order(tmp_path: Path, info: VideoInfo) -> None:
+    for number in range(FRAMES):
+        array = np.zeros((HEIGHT, WIDTH), np.uint8)
+        array[number] = 255
+        save(tmp_path / "folder" / f"mask{number * 5}.png", array)  # mask0, mask5, mask10, mask15, mask20
+    (tmp_path / "folder" / "notes.txt").write_text("no mask")
+    (tmp_path / "folder" / ".hidden.png").write_text("no mask")
+    source = open_masks(tmp_path / "folder", [], info)
+    for number in range(FRAMES):
+        hole = source.read(number)
+        assert hole is not None
+        assert np.flatnonzero(hole.any(axis=1)).tolist() == [number]
+    source.finish(FRAMES)
+    with pytest.raises(InputError, match=r"5 masks, but the video has 4 frames"):
+        source.finish(4)
+
+
+def test_a_folder_of_another_count_is_refused_before_anything_is_read(tmp_path: Path, info: VideoInfo) -> None:
+    for number in range(FRAMES - 1):
+        save(tmp_path / "folder" / f"{number}.png", square())
+    with pytest.raises(InputError, match=r"folder: 4 masks, but the video has 5 frames; wanted one mask a frame$"):
+        open_masks(tmp_path / "folder", [], info)
+
+
+def test_a_mask_of_another_size_is_refused_by_name(tmp_path: Path, info: VideoInfo) -> None:
+    for number in range(FRAMES):
+        save(tmp_path / "folder" / f"{number}.png", square())
+    odd = save(tmp_path / "folder" / "3.png", np.zeros((HEIGHT, WIDTH - 1), np.uint8))
+    with pytest.raises(InputError, match=r"3\.png: mask of 63x48 pixels, but the video has 64x48"):
+        open_masks(tmp_path / "folder", [], info)
+    with pytest.raises(InputError, match=r"3\.png: mask of 63x48 pixels"):
+        open_masks(odd, [], info)
+
+
+def test_a_mask_video_is_cut_at_half_brightness(tmp_path: Path, info: VideoInfo) -> None:
+    clip = Clip(WIDTH, HEIGHT, FRAMES, codec="ffv1", pix_fmt="gray")
+    levels = [0, 127, 128, 255, 60]
+    pictures = (picture_from((square(level),), "gray") for level in levels)
+    source = open_masks(write_clip(tmp_path / "m.mkv", clip, pictures), [], info)
+    assert [source.read(index) is not None for index in range(FRAMES)] == [False, False, True, True, False]
+    source.finish(FRAMES)
+    source.close()
+
+
+def test_a_lossy_mask_video_does_not_ring(tmp_path: Path, info: VideoInfo) -> None:
+    clip = Clip(WIDTH, HEIGHT, FRAMES, options=(("crf", "30"),))
+    grey = np.full((HEIGHT // 2, WIDTH // 2), 128, np.uint8)
+    pictures = (picture_from((square(235) + np.uint8(0), grey, grey), "yuv420p") for _ in range(FRAMES))
+    source = open_masks(write_clip(tmp_path / "m.mp4", clip, pictures), [], info)
+    hole = source.read(0)
+    assert hole is not None
+    assert (hole ^ (square() > 0)).sum() <= 12  # the corners may round off
+    source.close()
+
+
+def test_frames_may_be_passed_over(tmp_path: Path, info: VideoInfo) -> None:
+    clip = Clip(WIDTH, HEIGHT, FRAMES, codec="ffv1", pix_fmt="gray")
+    pictures = (picture_from((np.roll(square(), number, axis=0),), "gray") for number in range(FRAMES))
+    source = open_masks(write_clip(tmp_path / "m.mkv", clip, pictures), [], info)
+    hole = source.read(3)
+    assert hole is not None
+    assert np.array_equal(hole, np.roll(square(), 3, axis=0) > 0)
+    source.finish(FRAMES)
+    source.close()
+
+
+@pytest.mark.parametrize(("count", "found"), [(FRAMES - 2, "3 masks"), (FRAMES + 2, "7 masks")])
+def test_a_mask_video_of_another_length_is_refused(tmp_path: Path, info: VideoInfo, count: int, found: str) -> None:
+    mask = write_clip(tmp_path / "m.mp4", Clip(WIDTH, HEIGHT, count))
+    with pytest.raises(InputError, match=rf"{found}, but the video has {FRAMES} frames"):
+        open_masks(mask, [], info)
+    uncounted = write_clip(tmp_path / "m.mkv", Clip(WIDTH, HEIGHT, count))  # Matroska does not tell its count
+    source = open_masks(uncounted, [], info)
+    with pytest.raises(InputError, match=rf"{found}, but the video has"):
+        for index in range(FRAMES):
+            source.read(index)
+        source.finish(FRAMES)
+    source.close()
+
+
+def test_a_mask_video_of_another_size_is_refused(tmp_path: Path, info: VideoInfo) -> None:
+    mask = write_clip(tmp_path / "m.mp4", Clip(WIDTH + 2, HEIGHT, FRAMES))
+    with pytest.raises(InputError, match=r"mask of 66x48 pixels, but the video has 64x48"):
+        open_masks(mask, [], info)
+
+
+def test_boxes_join_whatever_else_masks(tmp_path: Path, info: VideoInfo) -> None:
+    box = np.zeros((HEIGHT, WIDTH), np.bool_)
+    box[40:48, 0:8] = True
+    boxes = [Box(0, 40, 8, 8)]
+    alone = open_masks(None, boxes, info)
+    assert np.array_equal(alone.read(0), box)
+    assert alone.read(1) is alone.read(2)
+    image = open_masks(save(tmp_path / "m.png", square()), boxes, info)
+    assert np.array_equal(image.read(0), box | (square() > 0))
+    for number in range(FRAMES):
+        save(tmp_path / "folder" / f"{number}.png", square(0))
+    assert np.array_equal(open_masks(tmp_path / "folder", boxes, info).read(4), box)
+
+
+def test_no_mask_and_no_box_is_no_hole(info: VideoInfo) -> None:
+    assert open_masks(None, [], info).read(0) is None
+
+
+@pytest.mark.parametrize("box", [(0, 0, 65, 1), (60, 0, 5, 5), (-1, 0, 4, 4), (0, -3, 4, 4), (0, 44, 4, 5)])
+def test_a_box_beyond_the_frame_is_refused(info: VideoInfo, box: tuple[int, int, int, int]) -> None:
+    with pytest.raises(InputError, match=r"--box .*: reaches outside the video's 64x48 pixels"):
+        open_masks(None, [Box(*box)], info)
+
+
+def test_a_box_may_cover_the_whole_frame(info: VideoInfo) -> None:
+    hole = open_masks(None, [Box(0, 0, WIDTH, HEIGHT)], info).read(0)
+    assert hole is not None
+    assert hole.all()
+
+
+def test_boxes_are_parsed(info: VideoInfo) -> None:
+    assert parse_box("10,20,64,32") == Box(10, 20, 64, 32)
+    assert parse_box(" 1, 2 ,3,4 ") == Box(1, 2, 3, 4)
+    assert parse_box("-5,0,10,10") == Box(-5, 0, 10, 10)
+
+
+@pytest.mark.parametrize("text", ["", "1,2,3", "1,2,3,4,5", "a,b,c,d", "1.5,2,3,4", "1,2,0,4", "1,2,3,-4", "1 2 3 4"])
+def test_malformed_boxes_are_refused_in_one_line(text: str) -> None:
+    with pytest.raises(UsageError, match=r"^--box .*wanted") as caught:
+        parse_box(text)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "message"),
+    [
+        (None, "gone.png", r"no such mask"),
+        (b"not an image", "m.png", r"not an image that can be read"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "m.png", r"not an image|cannot be"),
+        (b"neither image nor video", "m.dat", r"not a video file"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 48\n", "m.eps", r"not a video file"),
+    ],
+)
+def test_unreadable_masks_are_refused_in_one_line(
+    tmp_path: Path, info: VideoInfo, content: bytes | None, name: str, message: str
+) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        open_masks(path, [], info)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_a_cut_off_image_is_refused(tmp_path: Path, info: VideoInfo) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH)).astype(np.uint8)
+    path = save(tmp_path / "m.png", noise)
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(InputError, match=r"m\.png: mask cannot be decoded"):
+        open_masks(path, [], info)
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path, info: VideoInfo) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InputError, match=r"folder: no images in it"):
+        open_masks(tmp_path / "folder", [], info)
+
+
+def test_the_mask_beside_a_video_is_found_in_order_of_preference(tmp_path: Path) -> None:
+    video = tmp_path / "holiday.mp4"
+    assert find_mask_beside(video) is None
+    for name, make in (("holiday_mask.mp4", Path.touch), ("holiday_mask.png", Path.touch), ("holiday_mask", Path.mkdir)):
+        make(tmp_path / name)
+        assert find_mask_beside(video) == tmp_path / name

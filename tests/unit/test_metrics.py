@@ -1,0 +1,69 @@
+"""Metrics against their formulas in double precision, on numbers small enough to check by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from calib.metrics import EQUAL_DB, psnr, psnr_in_hole, telea
+from tests.tolerances import TOLERANCE
+
+
+def flat(value: int, height: int = 4, width: int = 6) -> np.ndarray:
+    return np.full((height, width, 3), value, np.uint8)
+
+
+def test_psnr_of_a_known_difference() -> None:
+    assert psnr(flat(110), flat(100)) == pytest.approx(20 * math.log10(25.5), abs=TOLERANCE["metrics", "db"])
+
+
+def test_psnr_does_not_wrap_around() -> None:
+    assert psnr(flat(0), flat(255)) == 0
+
+
+def test_equal_pictures_have_the_conventional_ceiling() -> None:
+    assert psnr(flat(3), flat(3)) == EQUAL_DB
+
+
+def test_only_the_hole_counts_and_frames_are_pooled() -> None:
+    hole_small = np.zeros((4, 6), np.bool_)
+    hole_small[0, 0] = True
+    hole_large = np.zeros((4, 6), np.bool_)
+    hole_large[1:3, 1:4] = True
+    found = [flat(10), flat(20)]
+    truth = [flat(13), flat(20)]
+    found[1][hole_large] = 21
+    found[1][3, 5] = 200  # outside the hole
+    pooled = (9 * 1 + 1 * 6) / 7
+    wanted = 10 * math.log10(255**2 / pooled)
+    assert psnr_in_hole(found, truth, [hole_small, hole_large]) == pytest.approx(wanted, abs=TOLERANCE["metrics", "db"])
+
+
+def test_a_clip_without_a_hole_has_no_psnr() -> None:
+    with pytest.raises(ValueError, match="no frame has a hole"):
+        psnr_in_hole([flat(0)], [flat(0)], [np.zeros((4, 6), np.bool_)])
+
+
+def test_pictures_of_different_sizes_cannot_be_compared() -> None:
+    with pytest.raises(ValueError, match="cannot be compared"):
+        psnr(flat(0), flat(0, width=5))
+
+
+def test_clips_of_different_lengths_cannot_be_compared() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        psnr_in_hole([flat(0)], [], [])
+
+
+def test_telea_fills_the_hole_from_its_rim_and_leaves_the_rest() -> None:
+    pytest.importorskip("cv2", reason="opencv-python-headless is not installed")
+    picture = flat(90, 24, 24)
+    picture[:, :, 2] = 200
+    hole = np.zeros((24, 24), np.bool_)
+    hole[8:14, 9:15] = True
+    damaged = picture.copy()
+    damaged[hole] = 0
+    filled = telea(damaged, hole)
+    assert (filled[~hole] == picture[~hole]).all()
+    assert np.abs(filled[hole].astype(int) - picture[hole]).max() <= TOLERANCE["telea", "levels on flat colour"]

@@ -6,6 +6,7 @@ import argparse
 import csv
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,24 +17,26 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from rich.table import Table
-from safetensors.torch import save_file
+from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]  (typed in part)
 
 import models
 from bench.clip import make_clip
 from bench.row import Outcome, Row, run_in_child
-from models import ModelSpec
+from models._spec import ModelSpec
 from runtime import backends
+from runtime.program import Backend
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results.csv"
 BASELINE = "eager"
 _MEANING = {BASELINE: "PyTorch eager fp32, schedule reference", "compiled": "PyTorch bf16 compiled, schedule steady"}
+_EXTENSIONS = ("amx_bf16", "avx512_bf16", "avx512_vnni", "avx2")  # best first
 _COLUMNS = ("when", "commit", "cpu", "cores", "variant", "frames", "row", "fps", "ratio", "peak_mib", "note")
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The options of bench.py."""
-    able = [name for name in backends.names() if name != "null" and backends.get(name).why_not() is None]
+    able = [name for name in backends.names() if _chooses_itself(backends.get(name))]
     parser = argparse.ArgumentParser(
         prog="bench.py",
         description="Frames a second from file to file on this machine: PyTorch as published, PyTorch compiled, and "
@@ -45,6 +48,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--rows", default=",".join((*_MEANING, *able)), help="which rows (default: %(default)s)")
     parser.add_argument("--csv", type=Path, default=RESULTS, help="where results are appended (default: %(default)s)")
     return parser
+
+
+def _chooses_itself(backend: Backend) -> bool:
+    return backend.rank is not None and backend.why_not() is None
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -73,9 +80,7 @@ def _rows(names: Sequence[str], folder: Path, spec: ModelSpec, variant: str, fra
     bundle = folder / "bundle"
     command = [sys.executable, str(ROOT / "export.py"), str(checkpoint), "--variant", variant, "--out", str(bundle)]
     subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
-    return [
-        Row(name, video, mask, folder / f"{name}.mp4", bundle, checkpoint, spec.name, variant) for name in names
-    ]
+    return [Row(name, video, mask, folder / f"{name}.mp4", bundle, checkpoint, spec.name, variant) for name in names]
 
 
 def _print(console: Console, outcomes: dict[str, Outcome], variant: str) -> None:
@@ -89,7 +94,8 @@ def _print(console: Console, outcomes: dict[str, Outcome], variant: str) -> None
             continue
         ratio = _ratio(outcomes, name)
         speed = outcome.figures.frames / outcome.figures.seconds
-        table.add_row(label, f"{speed:.3f}", ratio and f"{ratio:.2f}", f"{outcome.peak_mib:.0f}", outcome.figures.note)
+        shown = "" if ratio is None else f"{ratio:.2f}"
+        table.add_row(label, f"{speed:.3f}", shown, f"{outcome.peak_mib:.0f}", outcome.figures.note)
     console.print(table)
 
 
@@ -114,9 +120,9 @@ def _append(path: Path, outcomes: dict[str, Outcome], variant: str) -> None:
                 continue
             ratio = _ratio(outcomes, name)
             frames, seconds, note = outcome.figures.frames, outcome.figures.seconds, outcome.figures.note
-            ratio_text = "" if ratio is None else f"{ratio:.2f}"
-            machine = (when, _commit(), _cpu(), os.cpu_count(), variant)
-            writer.writerow((*machine, frames, name, f"{frames / seconds:.4f}", ratio_text, f"{outcome.peak_mib:.0f}", note))
+            shown = "" if ratio is None else f"{ratio:.2f}"
+            measured = (f"{frames / seconds:.4f}", shown, f"{outcome.peak_mib:.0f}", note)
+            writer.writerow((when, _commit(), _cpu(), os.cpu_count(), variant, frames, name, *measured))
 
 
 def _cpu() -> str:
@@ -125,12 +131,15 @@ def _cpu() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    facts = dict(line.split(":", 1) for line in lines if ":" in line)
-    facts = {key.strip(): value.strip() for key, value in facts.items()}
-    known = [name for name in ("amx_bf16", "avx512_bf16", "avx512_vnni", "avx2") if name in facts.get("flags", "").split()]
-    return f"{facts.get('model name', platform.machine())} ({known[0] if known else 'no vector extension known'})"
+    facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    flags = facts.get("flags", "").split()
+    best = next((name for name in _EXTENSIONS if name in flags), "no vector extension known")
+    return f"{facts.get('model name', platform.machine())} ({best})"
 
 
 def _commit() -> str:
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False, cwd=ROOT)
-    return done.stdout.strip() or "unknown"
+    git = shutil.which("git")
+    if git is None:
+        return "unknown"
+    command = [git, "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT).stdout.strip() or "unknown"

@@ -34,12 +34,12 @@ def _backend(row: Row) -> Figures:
 def _torch(row: Row) -> Figures:
     import models
     from bench import torch_rows
-    from export.checkpoint import load_checkpoint
+    from export.checkpoint import load, read_checkpoint
 
+    spec = models.get(row.network)
+    variant = spec.variant(row.variant)
+    network = load(read_checkpoint(row.checkpoint, spec.containers), variant, variant.size)
     bundle = read_bundle(row.bundle)
-    variant = models.get(row.network).variant(row.variant)
-    network = variant.build(variant.size).eval()
-    network.load_state_dict(load_checkpoint(row.checkpoint))
     if row.name == "eager":
         return torch_rows.measure(row, torch_rows.published(network), "reference", bundle)
     return torch_rows.measure(row, torch_rows.compiled(network), "steady", bundle)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from bench.row import Figures, Row
 from runtime.blend import CentredAverage, PublishedAverage, samples
 from runtime.bundle import Bundle
-from runtime.frame import RGB, Hole
+from runtime.frame import RGB, Frame, Hole
 from runtime.masks import cover, open_masks
 from runtime.pixels import composite, normalise, shrink
 from runtime.schedule import FrameWindow, make_schedule
@@ -32,8 +32,25 @@ class TorchNetwork:
     decode: Callable[[Tensor], Tensor]  # [B,C,h,w] -> [B,3,H,W] in -1..1
 
 
-def published(network: nn.Module) -> TorchNetwork:
+class Parts(Protocol):
+    """What the published test program calls of a network."""
+
+    def encoder(self, rgb: Tensor) -> Tensor:
+        """`[B, 3, H, W]` -> `[B, C, h, w]`."""
+        ...
+
+    def infer(self, features: Tensor) -> Tensor:
+        """`[T, C, h, w]` -> the same."""
+        ...
+
+    def decoder(self, features: Tensor) -> Tensor:
+        """`[B, C, h, w]` -> `[B, 3, H, W]`, before tanh."""
+        ...
+
+
+def published(module: nn.Module) -> TorchNetwork:
     """Eager, fp32, default layout: the calls of the released test program."""
+    network = cast("Parts", module)
     return TorchNetwork(
         encode=network.encoder,
         transform=lambda features, targets: network.infer(features)[:targets],
@@ -41,10 +58,12 @@ def published(network: nn.Module) -> TorchNetwork:
     )
 
 
-def compiled(network: nn.Module) -> TorchNetwork:
+def compiled(module: nn.Module) -> TorchNetwork:
     """bf16, channels last, compiled: what a careful PyTorch user would run."""
-    fast = network.to(dtype=torch.bfloat16, memory_format=torch.channels_last)
-    encode, infer, decode = (torch.compile(call) for call in (fast.encoder, fast.infer, fast.decoder))
+    network = cast("Parts", module.bfloat16().to(memory_format=torch.channels_last))  # pyright: ignore[reportCallIssue]
+    encode: Callable[[Tensor], Tensor] = torch.compile(network.encoder)
+    infer: Callable[[Tensor], Tensor] = torch.compile(network.infer)
+    decode: Callable[[Tensor], Tensor] = torch.compile(network.decoder)
 
     def half(tensor: Tensor) -> Tensor:
         return tensor.to(dtype=torch.bfloat16, memory_format=torch.channels_last)
@@ -90,17 +109,21 @@ def measure(row: Row, network: TorchNetwork, schedule_name: str, bundle: Bundle)
     run(chosen[0])
     per_frame = float(np.median([run(window) for window in chosen]))
     windows_s = per_frame * sum(len(window.targets) + len(window.references) for window in windows)
-    started = time.perf_counter()
-    with VideoReader(row.video) as reader, open_writer(row.out, reader.info, crf=18) as writer:
-        painted_frame = blends[chosen[0].targets[0]].result()
-        for frame, hole in zip(frames, holes, strict=True):
-            writer.write(composite(frame, painted_frame, hole))
-    write_s = time.perf_counter() - started
+    write_s = _write(row, frames, holes, blends[chosen[0].targets[0]].result())
     note = f"{len(chosen)} of {len(windows)} windows timed ({per_frame:.2f} s a frame in a window), scaled"
     return Figures(len(frames), read_s + encode_s + windows_s + write_s, note)
 
 
-def _read(row: Row, bundle: Bundle) -> tuple[list, list[RGB], list[Hole]]:
+def _write(row: Row, frames: list[Frame], holes: list[Hole], painted: RGB) -> float:
+    """Seconds to composite and write the clip; any picture serves for all frames."""
+    started = time.perf_counter()
+    with VideoReader(row.video) as reader, open_writer(row.out, reader.info, crf=18) as writer:
+        for frame, hole in zip(frames, holes, strict=True):
+            writer.write(composite(frame, painted, hole))
+    return time.perf_counter() - started
+
+
+def _read(row: Row, bundle: Bundle) -> tuple[list[Frame], list[RGB], list[Hole]]:
     rule = bundle.manifest.pixels
     with VideoReader(row.video) as reader:
         masks = open_masks(row.mask, (), reader.info)

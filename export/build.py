@@ -50,7 +50,7 @@ def build(plan: Plan, clip: Path, progress: Progress, *, force: bool) -> Manifes
         for stage in stages:
             progress(f"tracing {stage.name}")
             graphs.append(make_graph(stage, halves=halves))
-        parity = tuple(_compare_all(plan, stages, graphs, clip, progress))
+        parity = tuple(compare_stages(plan, stages, graphs, clip, progress))
         records: list[StageSpec] = []
         for stage, graph in zip(stages, graphs, strict=True):
             progress(f"writing {stage.name}")
@@ -71,7 +71,7 @@ def make_graph(stage: Stage, *, halves: bool) -> ModelProto:
     return model
 
 
-def _compare_all(
+def compare_stages(
     plan: Plan, stages: Sequence[Stage], graphs: Sequence[ModelProto], clip: Path, progress: Progress
 ) -> Iterator[ParityRecord]:
     """A full window; and, where any number of frames goes, a lone frame, the shortest there is."""
@@ -100,9 +100,7 @@ def _tensors(ports: Sequence[Port]) -> tuple[TensorSpec, ...]:
     return tuple(TensorSpec(port.name, port.dtype, port.shape, port.holds) for port in ports)
 
 
-def _manifest(
-    plan: Plan, stages: tuple[StageSpec, ...], parity: tuple[ParityRecord, ...], *, halves: bool
-) -> Manifest:
+def _manifest(plan: Plan, stages: tuple[StageSpec, ...], parity: tuple[ParityRecord, ...], *, halves: bool) -> Manifest:
     window = plan.window
     return Manifest(
         schema=bundle.SCHEMA,

@@ -85,8 +85,11 @@ def load(checkpoint: Checkpoint, variant: Variant, size: Size) -> nn.Module:
 
 def _read_safetensors(path: Path) -> tuple[object, Mapping[str, str]]:
     try:
-        with safetensors.safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}
+        opened: Any = safetensors.safe_open  # comes without types
+        with opened(path, framework="pt") as file:
+            keys: list[str] = file.keys()
+            metadata: dict[str, str] = file.metadata() or {}
+            return {key: file.get_tensor(key) for key in keys}, metadata
     except safetensors.SafetensorError as error:
         raise CheckpointError(f"{path}: damaged .safetensors file ({_first_line(error)}); copy it again") from None
 
@@ -94,7 +97,7 @@ def _read_safetensors(path: Path) -> tuple[object, Mapping[str, str]]:
 def _read_pickle(path: Path, size_bytes: int) -> object:
     try:
         return cast(object, torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:  # a damaged pickle may raise anything; a hostile one is refused before it runs
+    except Exception as error:  # noqa: BLE001  (a damaged pickle may raise anything; all of it ends here)
         if foreign := re.search(r"GLOBAL '?([\w.]+)", str(error)):
             raise CheckpointError(
                 f"{path}: holds '{foreign[1]}' beside tensors, which could run code; refusing to load it. "

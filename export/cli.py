@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -44,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The options of export.py."""
     parser = _OneLineParser(
         prog="export.py",
-        description="Turn a trained checkpoint into a bundle that infer.py runs, and prove each graph equal to PyTorch.",
+        description="Turn a trained checkpoint into a bundle that infer.py runs, and compare each graph with PyTorch.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -100,12 +99,9 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         )
         for note in plan.notes:
             console.print(f"note: {note}", markup=False)
-        if not options.dry_run:
-            manifest = build(plan, DEMO, say, force=options.force)
-    if options.dry_run:
-        print("\n".join([*describe(plan), "dry run: nothing was written"]))
-    else:
-        print("\n".join(_report(plan, manifest)))
+        manifest = None if options.dry_run else build(plan, DEMO, say, force=options.force)
+    lines = [*describe(plan), "dry run: nothing was written"] if manifest is None else _report(plan, manifest)
+    print("\n".join(lines))
     return 0
 
 
@@ -124,7 +120,7 @@ def _report(plan: Plan, manifest: Manifest) -> list[str]:
 
 
 @contextmanager
-def _progress(console: Console) -> Iterator[Say]:
+def _progress(console: Console) -> Generator[Say]:
     """A spinner with the step's name and its time; steps are printed one a line where there is no terminal."""
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:

@@ -18,7 +18,7 @@ PRODUCER = "vidmend"
 
 # Operators that only appear where sizes are computed while running, or that need them.
 SHAPE_ARITHMETIC = frozenset(
-    "ConstantOfShape Expand Gather GatherElements GatherND If Loop NonZero Range Scan ScatterND Shape Size Tile".split()
+    ("ConstantOfShape", "Expand", "Gather", "GatherND", "If", "Loop", "NonZero", "Range", "Shape", "Size", "Tile")
 )
 _INTEGERS = (TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL)
 

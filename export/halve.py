@@ -1,6 +1,6 @@
 """A checkpoint as half-precision .safetensors: safe to load, half the size, and what the rounding costs is printed.
 
-    python -m export.halve sttn.pth sttn-official.safetensors --variant official --licence "MIT"
+python -m export.halve sttn.pth sttn-official.safetensors --variant official --licence "MIT"
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from rich.console import Console
 from safetensors.torch import save
 from torch import Tensor
 
@@ -39,8 +40,10 @@ def rounding_cost(checkpoint: Checkpoint, spec: ModelSpec, variant: Variant) -> 
     rounded = replace(checkpoint, tensors={key: tensor.float() for key, tensor in halved(checkpoint).items()})
     window = variant.window
     frames = network_frames(DEMO, pixel_rule(variant, variant.size), window.targets + window.references)
-    exact, found = (_outputs(spec.stages(load(weights, variant, variant.size), None), frames, window)
-                    for weights in (checkpoint, rounded))
+    exact, found = (
+        _outputs(spec.stages(load(weights, variant, variant.size), None), frames, window)
+        for weights in (checkpoint, rounded)
+    )
     return {name: float(np.abs(exact[name] - found[name]).max()) for name in exact}
 
 
@@ -70,10 +73,10 @@ def main(arguments: Sequence[str]) -> int:
             raise OutputError(f"{options.out}: exists already; remove it or choose another name")
         options.out.write_bytes(save(dict(halved(checkpoint)), {LICENCE_KEY: options.licence}))
     except (VidmendError, LookupError) as error:
-        print(f"export.halve: {error}", file=sys.stderr)
+        Console(stderr=True, soft_wrap=True).print(f"export.halve: {error}", markup=False)
         return 2
     for stage, difference in rounding_cost(checkpoint, spec, variant).items():
-        print(f"{stage:<12} changes by {difference:.2e} at most")
+        Console().print(f"{stage:<12} changes by {difference:.2e} at most")
     return 0
 
 

@@ -85,8 +85,8 @@ def compare(stage: Stage, model: ModelProto, feed: Feed, frames: str) -> Compari
     runners = [TorchRunner(stage), OnnxrtRunner(_session(model), name="onnxruntime")]
     output = stage.outputs[0].name
     with G_LOGGER.verbosity(G_LOGGER.CRITICAL):  # it reports line by line what the record holds
-        results = Comparator.run(runners, data_loader=[feed])
-        wanted, found = (np.asarray(iterations[0][output]) for _, iterations in results)
+        results: Any = Comparator.run(runners, data_loader=[feed])
+        wanted, found = (_output(results, runner, output) for runner in runners)
         allowed = TOLERANCE * max(1.0, float(np.abs(wanted).max()))
         verdict = Comparator.compare_accuracy(results, compare_func=SimpleCompareFunc(atol=allowed, rtol=0.0))
     if found.shape != wanted.shape:
@@ -109,6 +109,11 @@ def compare(stage: Stage, model: ModelProto, feed: Feed, frames: str) -> Compari
             f"allowed {record.tolerance:.3g}, {record.nan_count} NaN; nothing was written, please report it"
         )
     return Comparison(record, wanted)
+
+
+def _output(results: Any, runner: BaseRunner, name: str) -> Array:
+    """One output of the only run that a runner made."""
+    return np.asarray(results[runner.name][0][name])
 
 
 def _session(model: ModelProto) -> SessionFromOnnx:

@@ -167,7 +167,8 @@ def _precision_notes(chosen: Sequence[Target]) -> tuple[str, ...]:
         return ()
     compiled = [name for name in targets.names() if targets.get(name).compiled]
     missing = f"add --target {','.join(compiled)}" if compiled else "this version of vidmend has none yet"
-    return (
+    note = (
         f"--fp16: half precision needs a compiled target (TensorRT or TensorRT-RTX), and {missing}. "
-        f"Exporting float32 graphs, which a later version compiles from; an ONNX graph in fp16 is slow on CPUs.",
+        f"The ONNX graphs stay in float32, from which such a target compiles."
     )
+    return (note,)

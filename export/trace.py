@@ -6,7 +6,7 @@ the modules, and an integer input bounds a slice as it stands.
 
 from __future__ import annotations
 
-import io
+import tempfile
 import warnings
 from collections.abc import Mapping
 
@@ -24,13 +24,12 @@ _ONNX_TYPES = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64}
 def trace(stage: Stage) -> ModelProto:
     """The stage's graph as torch writes it, its inputs and outputs named and shaped as the stage says."""
     lengths = dict.fromkeys(symbolic_axes(stage), _TRACED_LENGTH)
-    stream = io.BytesIO()
-    with torch.no_grad(), warnings.catch_warnings():
+    with torch.no_grad(), warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")  # of torch's own exporter, to its own callers
         torch.onnx.export(
             stage.module.eval(),
             tuple(example(port, lengths) for port in stage.inputs),
-            stream,
+            path := f"{folder}/{stage.name}.onnx",
             dynamo=False,
             opset_version=OPSET,
             do_constant_folding=False,  # export/graph.py folds, and knows what must stay
@@ -38,7 +37,7 @@ def trace(stage: Stage) -> ModelProto:
             output_names=[port.name for port in stage.outputs],
             dynamic_axes={port.name: _dynamic(port) for port in (*stage.inputs, *stage.outputs)},
         )
-    model = onnx.load_from_string(stream.getvalue())
+        model = onnx.load(path)
     _declare_outputs(model, stage)
     return model
 

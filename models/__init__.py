@@ -7,6 +7,8 @@ from pathlib import Path
 
 from models._spec import ModelSpec
 
+DEFAULT = "sttn"  # what export.py and bench.py take when none is named
+
 
 def names() -> tuple[str, ...]:
     """The networks of this folder, sorted; files that begin with `_` are helpers."""

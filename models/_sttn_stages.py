@@ -1,7 +1,7 @@
 """STTN as three graphs of static reshapes: encoder, transformer, decoder (docs/adr/0002).
 
-Attention does not care in which order a token's values lie as long as queries, keys and values agree.  So tokens are cut
-from channels-innermost maps `[T, h, w, c]`: a patch row is then one run of memory, and only the axes (row in patch,
+Attention does not care in which order a token's values lie as long as queries, keys and values agree.  So tokens are
+cut from channels-innermost maps `[T, h, w, c]`: a patch row is then one run of memory, and only the axes (row in patch,
 column of patches) swap, at rank 4.  A head whose patch is as wide as the map needs not even that.
 """
 
@@ -18,6 +18,9 @@ from models._spec import Port, Size, Stage, Window
 
 if TYPE_CHECKING:
     from models.sttn import PatchAttention, Sttn, TransformerBlock
+
+
+FILLER = -1e4  # the key bias of a frame that only fills its slot; exp of it is exactly 0 in float32
 
 
 class Projection(nn.Module):
@@ -68,27 +71,26 @@ class StaticAttention(nn.Module):
         heads = len(self.patches)
         attended: list[Tensor] = []
         for head, patch in enumerate(self.patches):
-            query, key, value = (self._cut(part, patch) for part in parts[head::heads])
+            query, key, value = (self.cut(part.permute(0, 2, 3, 1), patch) for part in parts[head::heads])
             scores = query @ key.transpose(0, 1)
             if biases:
                 scores = scores + biases[head]
-            attended.append(self._paste(torch.softmax(scores, dim=1) @ value, patch))
+            attended.append(self.paste(torch.softmax(scores, dim=1) @ value, patch))
         return self.output(torch.cat(attended, dim=3).permute(0, 3, 1, 2))
 
     def tokens_per_frame(self) -> list[int]:
         """Patches in a frame, head by head."""
         return [self._columns(patch) * self._rows(patch) for patch in self.patches]
 
-    def _cut(self, x: Tensor, patch: Size) -> Tensor:
-        """`[T, c, h, w]` -> tokens `[T*rows*columns, patch height*patch width*c]`."""
+    def cut(self, x: Tensor, patch: Size) -> Tensor:
+        """`[T, h, w, c]` -> tokens `[T*rows*columns, patch height*patch width*c]`."""
         columns, run = self._columns(patch), patch.width * self.width
-        x = x.permute(0, 2, 3, 1)
         if columns > 1:
             x = x.reshape(-1, patch.height, columns, run).transpose(1, 2)
         return x.reshape(-1, patch.height * run)
 
-    def _paste(self, tokens: Tensor, patch: Size) -> Tensor:
-        """Tokens -> `[T, h, w, c]`."""
+    def paste(self, tokens: Tensor, patch: Size) -> Tensor:
+        """The inverse of `cut`."""
         columns, run = self._columns(patch), patch.width * self.width
         if columns > 1:
             tokens = tokens.reshape(-1, columns, patch.height, run).transpose(1, 2)
@@ -156,7 +158,7 @@ def stages(module: nn.Module, window: Window | None) -> tuple[Stage, ...]:
     """The three graphs of a network; with a `window` the transformer takes exactly its frames, else any number.
 
     A fixed transformer has the slots of all targets first, then those of all references, and per head a `key_bias`
-    over all tokens: 0 for a real frame's, -1e4 for a filler's, which then weighs exactly nothing.
+    over all tokens: 0 for a real frame's, `FILLER` for a filler's, which then weighs exactly nothing.
     """
     network = cast("Sttn", module)
     size, channels = network.size, network.geometry.channels
@@ -179,4 +181,3 @@ def stages(module: nn.Module, window: Window | None) -> tuple[Stage, ...]:
         ),
         Stage("decoder", RgbDecoder(network), (Port("features", ("B", *inside)),), (Port("rgb", ("B", *rgb)),)),
     )
-

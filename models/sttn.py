@@ -1,7 +1,7 @@
 """STTN, the Spatial-Temporal Transformer Network for video inpainting, as published.
 
 Zeng, Fu, Chao: "Learning Joint Spatial-Temporal Transformations for Video Inpainting", ECCV 2020, arXiv:2007.10247;
-code at github.com/researchmm/STTN (MIT).  The state-dict keys are the published ones, so its checkpoints load unchanged.
+code at github.com/researchmm/STTN (MIT).  State-dict keys are the published ones: its checkpoints load unchanged.
 """
 
 from __future__ import annotations
@@ -171,7 +171,9 @@ def official_patches(size: Size) -> tuple[Size, ...]:
     """The patches of the published geometry on another size; raises `ValueError` when they do not divide it."""
     if min(size.width, size.height) < SIZE_MULTIPLE or size.width % SIZE_MULTIPLE or size.height % SIZE_MULTIPLE:
         nearest = Size(*(max(1, round(side / SIZE_MULTIPLE)) * SIZE_MULTIPLE for side in (size.width, size.height)))
-        raise ValueError(f"size {size}: width and height must be multiples of {SIZE_MULTIPLE}; the nearest is {nearest}")
+        raise ValueError(
+            f"size {size}: width and height must be multiples of {SIZE_MULTIPLE}; the nearest is {nearest}"
+        )
     features = Size(size.width // SCALE, size.height // SCALE)
     return tuple(Size(features.width // ratio, features.height // ratio) for ratio in HEAD_RATIOS)
 

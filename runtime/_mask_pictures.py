@@ -49,9 +49,7 @@ def read_image(path: Path) -> Hole:
     """Where the image, as grey, is above 0; an alpha channel is not looked at.  Raises `InputError`."""
     try:
         with _open(path) as image:
-            # Pillow's conversion to L would clip or shift deep samples; they are compared as they are.
-            deep = image.mode == "F" or image.mode.startswith("I")
-            return np.asarray(image if deep else image.convert("L")) > 0
+            return np.asarray(image.convert("L")) > 0  # deep samples are clipped, which leaves what is above 0
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: mask cannot be decoded: {error}") from None
 

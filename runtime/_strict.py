@@ -88,5 +88,7 @@ def _decode_dataclass(kind: type[Any], value: object, where: str) -> object:
 
 
 def _name(value: object) -> str:
-    names = {dict: "an object", list: "a list", str: "text", bool: "true/false", type(None): "null"}
-    return names.get(type(value), "a number")
+    names: tuple[tuple[type, str], ...] = ((dict, "an object"), (list, "a list"), (str, "text"), (bool, "true/false"))
+    if value is None:
+        return "null"
+    return next((name for kind, name in names if isinstance(value, kind)), "a number")

@@ -97,9 +97,8 @@ class AudioCopy:
 
 def _fits(stream: AudioStream, container: str) -> bool:
     """Whether the muxer takes the stream: only writing a header tells, its table of codecs is too generous."""
-    with suppress(FFmpegError, ValueError):
-        with av.open(io.BytesIO(), "w", format=container) as trial:
-            trial.add_stream_from_template(stream)
-            trial.start_encoding()
-            return True
+    with suppress(FFmpegError, ValueError), av.open(io.BytesIO(), "w", format=container) as trial:
+        trial.add_stream_from_template(stream)
+        trial.start_encoding()
+        return True
     return False

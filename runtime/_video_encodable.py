@@ -66,7 +66,7 @@ _DIGITS = {(1, 1): "4:2:0", (1, 0): "4:2:2", (0, 0): "4:4:4"}
 
 
 def _chroma_shifts(layout: Layout, width: int, height: int) -> tuple[int, int]:
-    """The coarsest chroma grid of H.264's that loses none of the source's samples; 4:4:4 where the size is odd to it."""
+    """The coarsest chroma grid of H.264 that loses none of the source's samples; 4:4:4 where the size is odd."""
     for across, down in _DIGITS:
         if across <= layout.chroma_shift_x and down <= layout.chroma_shift_y:
             return (across, down) if width % (1 << across) == 0 and height % (1 << down) == 0 else (0, 0)

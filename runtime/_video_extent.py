@@ -8,9 +8,7 @@ from typing import BinaryIO
 EBML = b"\x1a\x45\xdf\xa3"
 SEGMENT = b"\x18\x53\x80\x67"
 # Boxes at the top of ISO base media files; anything else after the first one is taken for foreign bytes at the end.
-BOXES = frozenset(
-    b"ftyp styp moov moof mdat free skip wide uuid meta mfra sidx ssix prft emsg pnot udta pdin".split()
-)
+BOXES = frozenset(b"ftyp styp moov moof mdat free skip wide uuid meta mfra sidx ssix prft emsg pnot udta pdin".split())
 TS_PACKET_SIZES = (188, 192, 204)
 TS_SYNC = 0x47
 

@@ -57,39 +57,16 @@ class VideoInfo:
 
 def probe(path: Path) -> VideoInfo:
     """What the file at `path` holds; raises `InputError` when it is no video that decodes."""
-    with opened(path) as container:
-        stream = video_stream(path, container)
-        picture = _first_picture(path, container, stream)
-        name = picture.format.name
-        layout = layout_of(planar_name(name))
-        if layout is None:
-            raise InputError(f"{path}: pixel format {name} is not supported; convert the video to yuv420p")
-        colour = _colour_of(picture, layout)
-        if layout.family == "yuv":
-            try:
-                resolve_matrix(colour.matrix, picture.height)
-            except InputError as error:
-                raise InputError(f"{path}: {error}") from None
-        time_base = stream.time_base or Fraction(1, 90000)
-        return VideoInfo(
-            path=path,
-            width=picture.width,
-            height=picture.height,
-            frames=_declared_frames(path, container, stream),
-            rate=stream.guessed_rate or stream.average_rate or Fraction(25),
-            time_base=time_base,
-            start_pts=0 if container.format.name == "avi" else picture.pts or 0,
-            origin=_origin(container),
-            duration_s=_duration_s(container, stream, time_base),
-            sample_aspect=stream.sample_aspect_ratio or Fraction(1),
-            rotation=picture.rotation,
-            layout=layout,
-            colour=colour,
-            audio=bool(container.streams.audio),
-            container=container.format.name,
-            codec=stream.codec_context.name,
-            notes=tuple(_notes(picture)),
-        )
+    check_regular(path)
+    try:
+        with opened(path) as container:
+            return _describe(path, container)
+    except InputError as error:
+        if cut := cut_short(path):  # which explains the rest
+            raise DamagedVideo(
+                f"{path}: decoded 0 frames: {cut}, and what remains cannot be used; copy the file again"
+            ) from error
+        raise
 
 
 @contextmanager
@@ -102,10 +79,6 @@ def opened(path: Path) -> Generator[InputContainer, None, None]:
     except PermissionError:
         raise InputError(f"{path}: may not be read; check its permissions") from None
     except (FFmpegError, ValueError):
-        if reason := cut_short(path):
-            raise DamagedVideo(
-                f"{path}: decoded 0 frames: {reason}, and what remains cannot be opened; copy the file again"
-            ) from None
         raise InputError(
             f"{path}: not a video file that can be opened; wanted {OPENABLE} (playlists and scripts are refused)"
         ) from None
@@ -136,6 +109,41 @@ def video_stream(path: Path, container: InputContainer) -> VideoStream:
     return streams[0]
 
 
+def _describe(path: Path, container: InputContainer) -> VideoInfo:
+    stream = video_stream(path, container)
+    picture = _first_picture(path, container, stream)
+    name = picture.format.name
+    layout = layout_of(planar_name(name))
+    if layout is None:
+        raise InputError(f"{path}: pixel format {name} is not supported; convert the video to yuv420p")
+    colour = _colour_of(picture, layout)
+    if layout.family == "yuv":
+        try:
+            resolve_matrix(colour.matrix, picture.height)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+    time_base = stream.time_base or Fraction(1, 90000)
+    return VideoInfo(
+        path=path,
+        width=picture.width,
+        height=picture.height,
+        frames=_declared_frames(path, container, stream),
+        rate=stream.guessed_rate or stream.average_rate or Fraction(25),
+        time_base=time_base,
+        start_pts=0 if container.format.name == "avi" else picture.pts or 0,
+        origin=_origin(container),
+        duration_s=_duration_s(container, stream, time_base),
+        sample_aspect=stream.sample_aspect_ratio or Fraction(1),
+        rotation=picture.rotation,
+        layout=layout,
+        colour=colour,
+        audio=bool(container.streams.audio),
+        container=container.format.name,
+        codec=stream.codec_context.name,
+        notes=tuple(_notes(picture)),
+    )
+
+
 def _first_picture(path: Path, container: InputContainer, stream: VideoStream) -> VideoFrame:
     reason = "the stream is empty"
     try:
@@ -149,8 +157,6 @@ def _first_picture(path: Path, container: InputContainer, stream: VideoStream) -
                 return pictures[0]
     except FFmpegError as error:
         reason = error.strerror or str(error)
-    if cut := cut_short(path):
-        raise DamagedVideo(f"{path}: decoded 0 frames: {cut}, before its first frame; copy the file again")
     raise InputError(f"{path}: no frame of it decodes ({reason}); wanted a video with at least one frame")
 
 

@@ -16,7 +16,7 @@ ONE_PICTURE_A_PACKET = frozenset(
 )
 # Containers that store the time of presentation; in others (AVI, raw streams) it is guessed, and a packet's guess may
 # differ from its picture's.
-TIMED = frozenset("mov mp4 matroska webm mpegts mpeg flv asf mxf nut".split())
+TIMED = frozenset({"mov", "mp4", "matroska", "webm", "mpegts", "mpeg", "flv", "asf", "mxf", "nut"})
 
 
 class Ledger:

@@ -101,11 +101,12 @@ class VideoReader:
                 for packet in container.demux(stream):
                     errors = 0
                     yield packet
-                return
             except FFmpegError as error:
                 errors += 1
                 self._ledger.failed(error.strerror or str(error))
                 self._judge()
+            else:
+                return
         flush: Packet[VideoStream] = cast("Packet[VideoStream]", Packet())
         yield flush
 

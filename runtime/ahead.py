@@ -51,7 +51,7 @@ def _produce(items: Iterable[T], results: queue.Queue[_Item[T] | _End], stop: th
             results.put(_Item(value))
             if stop.is_set():
                 break
-    except BaseException as error:  # crosses to the consumer, whatever it is
+    except BaseException as error:  # noqa: BLE001  (crosses to the consumer, whatever it is)
         end = _End(error)
     finally:
         # A generator must be closed in the thread that ran it, so that what it holds is released before we return.
@@ -59,7 +59,7 @@ def _produce(items: Iterable[T], results: queue.Queue[_Item[T] | _End], stop: th
         if close is not None:
             try:
                 close()
-            except BaseException as error:  # the first error is the one that explains
+            except BaseException as error:  # noqa: BLE001  (the first error is the one that explains)
                 end = end if end.error else _End(error)
     results.put(end)
 

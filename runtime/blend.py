@@ -38,8 +38,12 @@ class PublishedAverage:
 
     def add(self, painted: Samples, window: FrameWindow, index: int) -> None:
         """First visit stores, each later one halves."""
-        truncated = np.trunc(painted)
-        self._stored = truncated if self._stored is None else self._stored * 0.5 + truncated * 0.5
+        truncated: Samples = np.trunc(painted)
+        if self._stored is None:
+            self._stored = truncated
+        else:
+            self._stored += truncated
+            self._stored *= 0.5
 
     def result(self) -> RGB:
         """Truncated once more; raises `ValueError` when nothing was added."""

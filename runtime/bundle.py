@@ -10,11 +10,11 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Literal, cast
 
 from runtime._strict import Mismatch, decode, encode
 from runtime.errors import (
@@ -189,7 +189,7 @@ def file_record(root: Path, path: Path) -> FileRecord:
 
 
 @contextmanager
-def sealed(destination: Path, *, replace: bool = False) -> Iterator[Path]:
+def sealed(destination: Path, *, replace: bool = False) -> Generator[Path, None, None]:
     """A temporary folder beside `destination` that takes its name when the block ends well, and else vanishes."""
     if destination.exists() and not replace:
         raise OutputError(f"{destination}: exists already; --force replaces it")
@@ -230,10 +230,10 @@ def _swap(staging: Path, destination: Path) -> None:
 
 def _parse(path: Path, text: str) -> Manifest:
     try:
-        document = json.loads(text, parse_constant=_refuse_constant)
+        document: object = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise ManifestInvalid(f"{path}: not JSON: {error}") from None
-    schema = document.get("schema") if isinstance(document, dict) else None
+    schema = _schema_of(document)
     if type(schema) is int and schema > SCHEMA:
         raise BundleTooNew(
             f"{path}: manifest schema {schema}, this runtime reads up to {SCHEMA}. "
@@ -249,6 +249,10 @@ def _parse(path: Path, text: str) -> Manifest:
     if len(set(names)) != len(names):
         raise ManifestInvalid(f"{path}: stages: a stage is named twice")
     return manifest
+
+
+def _schema_of(document: object) -> object:
+    return cast("dict[str, object]", document).get("schema") if isinstance(document, dict) else None
 
 
 def _refuse_constant(name: str) -> object:

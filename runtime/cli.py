@@ -45,37 +45,34 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("video", nargs="?", type=Path, help="the video to repair")
-    parser.add_argument("--mask", type=Path, metavar="M", help="image, folder of images or video; white is the hole")
-    parser.add_argument(
-        "--box", action="append", default=[], metavar="X,Y,W,H", help="a rectangle in pixels that is replaced"
-    )
-    parser.add_argument("--dilate", type=_dilation, metavar="N", help="grow the mask by N pixels (default: 4)")
-    parser.add_argument(
-        "--out", type=Path, metavar="F", help="video (.mp4 .mov .mkv) or pattern like out/%%05d.png"
-        " (default: VIDEO_repaired.mp4 beside the video)"
-    )  # fmt: skip
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
-    parser.add_argument(
-        "--crf", type=_crf, default=18, metavar="N", help="H.264 quality, 0 (best) to 51 (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--bundle", default=DEFAULT, metavar="B", help="folder or name of a shipped bundle (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--backend", default="auto", choices=("auto", *backends.names()), help="inference library (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--schedule", default="steady", choices=schedule.NAMES,
-        help="steady: even windows, bounded memory (default); reference: the published protocol",
-    )  # fmt: skip
-    parser.add_argument(
-        "--precision", default="auto", choices=PRECISIONS, help="auto: bf16 where the CPU has it (default); fp32: exact"
-    )
+    _add_files(parser)
+    _add_choices(parser)
     parser.add_argument("--keep-going", action="store_true", help="use what decodes of a damaged video")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     parser.add_argument("--list-backends", action="store_true", help="say what can run on this machine, and stop")
     return parser
+
+
+def _add_files(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("video", nargs="?", type=Path, help="the video to repair")
+    add("--mask", type=Path, metavar="M", help="image, folder of images or video; white is the hole")
+    add("--box", action="append", default=[], metavar="X,Y,W,H", help="a rectangle in pixels that is replaced")
+    add("--dilate", type=_dilation, metavar="N", help="grow the mask by N pixels of the network (default: 4)")
+    add("--out", type=Path, metavar="F", help="a video, .mp4 .mov .mkv (default: VIDEO_repaired), or out/%%05d.png")
+    add("--overwrite", action="store_true", help="replace an existing output")
+    add("--crf", type=_crf, default=18, metavar="N", help="H.264 quality, 0 best to 51 (default: %(default)s)")
+
+
+def _add_choices(parser: argparse.ArgumentParser) -> None:
+    names = ("auto", *backends.names())
+    how = "steady: even windows, bounded memory (default); reference: the published protocol"
+    precision = "auto: bf16 where the CPU computes in it (default); fp32: exact"
+    add = parser.add_argument
+    add("--bundle", default=DEFAULT, metavar="B", help="folder, or name of a shipped bundle (default: %(default)s)")
+    add("--backend", default="auto", choices=names, help="inference library (default: %(default)s)")
+    add("--schedule", default="steady", choices=schedule.NAMES, help=how)
+    add("--precision", default="auto", choices=PRECISIONS, help=precision)
 
 
 def main(arguments: Sequence[str]) -> int:

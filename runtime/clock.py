@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -19,7 +19,7 @@ class Clock:
         self._lock = threading.Lock()
 
     @contextmanager
-    def busy(self, stage: str) -> Iterator[None]:
+    def busy(self, stage: str) -> Generator[None, None, None]:
         """Count the time inside the block as work of `stage`."""
         start = time.perf_counter()
         try:

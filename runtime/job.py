@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,6 +61,13 @@ class Summary:
         return self.frames / self.seconds if self.seconds > 0 else 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Result:
+    frames: int
+    empty_mask: bool
+    notes: tuple[str, ...]
+
+
 class _NothingToRepair(Exception):
     """No frame had a hole: the encoded copy is dropped, the source itself is copied."""
 
@@ -68,30 +75,28 @@ class _NothingToRepair(Exception):
 def repair(job: Job, progress: Progress) -> Summary:
     """Run the job; the result has its final name only when it is complete.  Raises `VidmendError`."""
     started = time.perf_counter()
-    mask = _mask_of(job)
-    check_output(job.out, [path for path in (job.video, mask) if path is not None], overwrite=job.overwrite)
     with VideoReader(job.video, keep_going=job.keep_going) as reader:
+        mask = _mask_of(job)
+        check_output(job.out, [path for path in (job.video, mask) if path is not None], overwrite=job.overwrite)
         with closing(open_masks(mask, job.boxes, reader.info)) as masks:
             bundle = read_bundle(find_bundle(job.bundle))
             backend_name, backend = backends.choose(job.backend)
             session = Session(bundle, backend, job.settings)
-            frames, empty = _run(job, reader, masks, session, progress)
-        notes = list(reader.info.notes)
+            result = _run(job, reader, masks, session, progress)
+        notes = (*reader.info.notes, *result.notes)
         lost = tuple(reader.lost)
-    if empty:
-        notes.append("the mask is empty: nothing was repaired")
     return Summary(
         video=str(job.video),
         out=str(job.out),
-        frames=frames,
+        frames=result.frames,
         seconds=time.perf_counter() - started,
         busy=session.clock.seconds(),
         bundle=str(bundle.root),
         backend=backend_name,
         precision=session.precision,
         schedule=job.settings.schedule,
-        empty_mask=empty,
-        notes=tuple(notes),
+        empty_mask=result.empty_mask,
+        notes=notes,
         lost=lost,
     )
 
@@ -109,8 +114,8 @@ def find_bundle(name: str) -> Path:
 def _mask_of(job: Job) -> Path | None:
     if job.mask is not None or job.boxes:
         return job.mask
-    beside = find_mask_beside(job.video) if job.video.exists() else None
-    if beside is None and job.video.exists():
+    beside = find_mask_beside(job.video)
+    if beside is None:
         stem = job.video.with_suffix("").name
         raise UsageError(
             f"{job.video}: no mask. Give --mask FILE_OR_FOLDER or --box X,Y,W,H, or put {stem}_mask/, {stem}_mask.png "
@@ -119,8 +124,7 @@ def _mask_of(job: Job) -> Path | None:
     return beside
 
 
-def _run(job: Job, reader: VideoReader, masks: MaskSource, session: Session, progress: Progress) -> tuple[int, bool]:
-    """Frames written, and whether no frame had a hole."""
+def _run(job: Job, reader: VideoReader, masks: MaskSource, session: Session, progress: Progress) -> _Result:
     seen = _Seen()
     written = 0
     with _source_copied_if_nothing(job), open_writer(job.out, reader.info, crf=job.crf) as writer:
@@ -130,11 +134,12 @@ def _run(job: Job, reader: VideoReader, masks: MaskSource, session: Session, pro
                     writer.write(frame)
                 written += 1
                 progress(written, reader.info.frames)
-        masks.finish(written)
+        masks.finish(reader.counted)
         same_kind = job.out.suffix.lower() == job.video.suffix.lower()
         if not seen.hole and same_kind and not reader.lost:
             raise _NothingToRepair
-    return written, not seen.hole
+    notes = writer.notes if seen.hole else ["the mask is empty: nothing was repaired"]
+    return _Result(written, not seen.hole, tuple(notes))
 
 
 class _Seen:
@@ -154,7 +159,7 @@ def _masked(reader: VideoReader, masks: MaskSource, seen: _Seen) -> Iterator[tup
 
 
 @contextmanager
-def _source_copied_if_nothing(job: Job) -> Iterator[None]:
+def _source_copied_if_nothing(job: Job) -> Generator[None, None, None]:
     try:
         yield
     except _NothingToRepair:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -12,7 +12,7 @@ Report = Callable[[int, int | None], None]  # frames done, frames in all where t
 
 
 @contextmanager
-def shown(title: str) -> Iterator[Report]:
+def shown(title: str) -> Generator[Report, None, None]:
     """A bar on standard error while the block runs; nothing where that is no terminal."""
     console = Console(stderr=True)
     columns = (

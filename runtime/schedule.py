@@ -179,7 +179,7 @@ def steps(schedule: Schedule, exists: Exists) -> Iterator[Step]:
         window = following
 
 
-_SCHEDULES: tuple[type[Reference] | type[Steady], ...] = (Steady, Reference)
+_SCHEDULES: tuple[type[Reference | Steady], ...] = (Steady, Reference)
 NAMES = tuple(kind.name for kind in _SCHEDULES)
 
 
@@ -187,10 +187,11 @@ def make_schedule(name: str, rule: ScheduleRule) -> Schedule:
     """The schedule called `name` with the bundle's numbers; raises `UsageError`."""
     for kind in _SCHEDULES:
         if kind.name == name:
-            if name == Reference.name and rule.fixed:
+            if kind.to_the_letter and rule.fixed:
                 raise UsageError(
-                    f"schedule '{name}': this bundle's transformer takes exactly {rule.targets}+{rule.references} frames, "
-                    f"the published windows grow with the clip. Use --schedule steady, or export without --frames."
+                    f"schedule '{name}': this bundle's transformer takes exactly {rule.targets}+{rule.references} "
+                    f"frames, the published windows grow with the clip. Use --schedule steady, or export without "
+                    f"--frames."
                 )
             return kind(rule)
     raise UsageError(f"schedule '{name}': unknown; choose one of {', '.join(NAMES)}")

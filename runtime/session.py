@@ -52,7 +52,7 @@ class Session:
         """The type that the backend computes in."""
         return self._backend.precision(self._precision)
 
-    def restore(self, clip: Iterable[tuple[Frame, Hole | None]]) -> Iterator[Frame]:
+    def restore(self, clip: Iterable[tuple[Frame, Hole | None]]) -> Generator[Frame, None, None]:
         """Frames with their masks at the source's size -> the same frames repaired, in order.
 
         A mask is True where pixels are to be replaced; None and an empty mask leave the frame as it is.  Decoding and

@@ -6,11 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
 import numpy.typing as npt
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 Planes = tuple[npt.NDArray[np.uint8 | np.uint16], ...]
 
@@ -73,32 +77,35 @@ def picture_from(planes: Planes, pix_fmt: str) -> VideoFrame:
     return picture
 
 
-def write_clip(path: Path, clip: Clip, pictures: Iterable[VideoFrame] | None = None, **container: str) -> Path:
-    """Write the clip, of `moving_planes` unless `pictures` are given, to `path`."""
+def write_clip(path: Path, clip: Clip, pictures: Iterable[VideoFrame] | None = None, *, movflags: str = "") -> Path:
+    """Write the clip, of `moving_planes` unless `pictures` are given, to `path`; `movflags` as libav's mp4 muxer's."""
     if pictures is None:
         pictures = (picture_from(moving_planes(clip, index), clip.pix_fmt) for index in range(clip.frames))
-    with av.open(str(path), "w", options=dict(container)) as output:
-        stream = output.add_stream(clip.codec, rate=clip.rate, options=dict(clip.options))
+    with av.open(str(path), "w", options={"movflags": movflags} if movflags else {}) as output:
+        stream = cast(VideoStream, output.add_stream(clip.codec, rate=clip.rate, options=dict(clip.options)))
         context = stream.codec_context
         context.width, context.height, context.pix_fmt = clip.width, clip.height, clip.pix_fmt
         context.time_base = clip.time_base or 1 / clip.rate
         context.gop_size = clip.gop
         if clip.colour is not None:
             context.colorspace, context.color_primaries, context.color_trc, context.color_range = clip.colour
-        sound = None if clip.audio_codec is None else output.add_stream(clip.audio_codec, rate=48000)
+        sound = None
+        if clip.audio_codec is not None:
+            sound = cast(AudioStream, output.add_stream(clip.audio_codec, rate=48000))
         for index, picture in enumerate(pictures):
             picture.pts = index if clip.pts is None else clip.pts[index]
             picture.time_base = context.time_base
             if clip.colour is not None:
                 picture.color_range = clip.colour[3]
             output.mux(stream.encode(picture))
+        output.start_encoding()  # a clip of no frames has a header too
         output.mux(stream.encode(None))
         if sound is not None:
             _write_sound(output, sound, clip.audio_seconds)
     return path
 
 
-def _write_sound(output: av.container.OutputContainer, stream: av.AudioStream, seconds: float) -> None:
+def _write_sound(output: OutputContainer, stream: AudioStream, seconds: float) -> None:
     samples = np.sin(np.arange(int(48000 * seconds)) / 20.0)
     block = stream.codec_context.frame_size or 1024
     form = stream.codec_context.format.name
@@ -114,9 +121,9 @@ def _write_sound(output: av.container.OutputContainer, stream: av.AudioStream, s
     output.mux(stream.encode(None))
 
 
-def remux(source: Path, out: Path, first_key: int = 0, seconds: float | None = None, **container: str) -> Path:
+def remux(source: Path, out: Path, first_key: int = 0, seconds: float | None = None) -> Path:
     """Copy the packets of `source` from its key frame number `first_key` on, as `ffmpeg -ss -t -c copy` does."""
-    with av.open(str(source)) as start, av.open(str(out), "w", options=dict(container)) as output:
+    with av.open(str(source)) as start, av.open(str(out), "w") as output:
         streams = {stream.index: output.add_stream_from_template(stream) for stream in start.streams}
         video = start.streams.video[0].index
         keys = -1

@@ -48,4 +48,4 @@ def as_clip(pictures: list[RGB], holes: list[Hole] | list[None]) -> Iterator[tup
 
 def picture_of(frame: Frame) -> RGB:
     """An RGB frame as uint8 `[H, W, 3]`."""
-    return np.stack(frame.planes, -1)
+    return np.stack(frame.planes, -1).astype(np.uint8)

@@ -16,21 +16,23 @@ from models._spec import Size, Variant, Window
 from models.sttn import SPEC, Sttn, variant
 
 WIDTH, HEIGHT = 96, 48
-TINY: Variant = variant(
-    "tiny", "for tests", size=Size(WIDTH, HEIGHT), parameters=0, channels=16, blocks=2
-)
+TINY: Variant = variant("tiny", "for tests", size=Size(WIDTH, HEIGHT), parameters=0, channels=16, blocks=2)
 
 
 def tiny_network() -> Sttn:
     """Seeded, with activations of order 1, so that windows disagree and pictures have contrast."""
     torch.manual_seed(7)
     network = TINY.build(TINY.size)
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, a=0.2)
-            nn.init.normal_(module.bias, std=0.1)
-    with torch.no_grad():  # deep residual sums grow; this keeps tanh out of saturation
-        network.decoder[6].weight *= 0.2
+    assert isinstance(network, Sttn)
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, a=0.2)
+                assert module.bias is not None
+                nn.init.normal_(module.bias, std=0.1)
+        last = network.decoder[6]
+        assert isinstance(last, nn.Conv2d)
+        last.weight *= 0.2  # deep residual sums grow; this keeps tanh out of saturation
     return network.eval()
 
 

@@ -74,7 +74,7 @@ def _fix_sizes(library: Any, model: Any, request: Request) -> None:
     specs = {spec.name: spec for spec in request.stage.inputs}
     for parameter in list(model.get_parameters()):
         axis = specs[parameter.output(0).get_any_name()].holds
-        if axis in sizes:
+        if axis is not None and axis in sizes:
             constant = library.opset13.constant(np.array(sizes[axis], np.int64))
             parameter.output(0).replace(constant.output(0))
             model.remove_parameter(parameter)

@@ -25,7 +25,8 @@ def test_the_producer_waits_for_a_slow_consumer() -> None:
 
     def produce() -> Iterator[int]:
         nonlocal made
-        for made in itertools.count(1):  # noqa: B007  (the count is read outside)
+        while True:
+            made += 1
             yield made
 
     with closing(ahead(produce(), depth=3)) as items:

@@ -25,8 +25,9 @@ matrices = st.sampled_from(sorted(WEIGHTS))
 depths = st.sampled_from([8, 9, 10, 12, 14, 16])
 
 
-def exact_rgb(y: np.ndarray, u: np.ndarray, v: np.ndarray, kr: float, kb: float, full: bool, bits: int) -> np.ndarray:
+def exact_rgb(planes: tuple[np.ndarray, ...], kr: float, kb: float, full: bool, bits: int) -> np.ndarray:
     """H.273 equations in doubles, RGB on 0..255, unrounded."""
+    y, u, v = (plane.astype(float) for plane in planes)
     peak = 2.0**bits - 1
     unit = 2.0 ** (bits - 8)
     luma = y / peak if full else (y - 16 * unit) / (219 * unit)
@@ -48,7 +49,7 @@ def random_planes(seed: int, bits: int, count: int = 3) -> tuple[np.ndarray, ...
 def test_rgb_is_the_formula_rounded(matrix: int, full: bool, bits: int, seed: int) -> None:
     planes = random_planes(seed, bits)
     kr, kb = map(float, WEIGHTS[matrix])
-    wanted = exact_rgb(*(plane.astype(float) for plane in planes), kr, kb, full, bits)
+    wanted = exact_rgb(planes, kr, kb, full, bits)
     got = rgb_from_planes(planes, Colour(matrix, 2, 2, full), 100, bits)
     assert got.dtype == np.uint8
     assert np.abs(got - wanted).max() <= TOLERANCE["colour", "rgb"]
@@ -58,7 +59,7 @@ def test_rgb_is_the_formula_rounded(matrix: int, full: bool, bits: int, seed: in
 def test_sixteen_bit_rgb_is_the_formula_to_a_few_levels(matrix: int, full: bool, bits: int, seed: int) -> None:
     planes = random_planes(seed, bits)
     kr, kb = map(float, WEIGHTS[matrix])
-    wanted = exact_rgb(*(plane.astype(float) for plane in planes), kr, kb, full, bits) * 257
+    wanted = exact_rgb(planes, kr, kb, full, bits) * 257
     got = rgb_from_planes(planes, Colour(matrix, 2, 2, full), 100, bits, peak=65535)
     assert got.dtype == np.uint16
     assert np.abs(got - wanted).max() <= TOLERANCE["colour", "rgb16"]
@@ -75,11 +76,11 @@ def test_luma_and_chroma_are_the_inverse_formula_rounded(matrix: int, full: bool
     wanted_u = (blue - luma) / (2 * (1 - kb)) / 255 * span
     wanted_v = (red - luma) / (2 * (1 - kr)) / 255 * span
     table = from_rgb_table(matrix, full, bits)
-    channels = random_planes(seed, 8)
+    r8, g8, b8 = random_planes(seed, 8)
     loose = TOLERANCE["colour", "coefficients"] * 2.0 ** (bits - 16)
-    assert np.abs(luma_from_rgb(*channels, table) - wanted_y).max() <= 0.5 + loose
+    assert np.abs(luma_from_rgb(r8, g8, b8, table) - wanted_y).max() <= 0.5 + loose
     for weights, wanted in ((table.u, wanted_u), (table.v, wanted_v)):
-        got = weigh(*channels, weights) / (1 << table.shift)
+        got = weigh(r8, g8, b8, weights) / (1 << table.shift)
         assert np.abs(got - wanted).max() <= loose
 
 

@@ -13,7 +13,8 @@ from PIL import Image
 
 from runtime.bundle import PixelRule
 from runtime.errors import InputError, UsageError
-from runtime.masks import Box, cover, find_mask_beside, open_masks, parse_box, spread
+from runtime.frame import Hole
+from runtime.masks import Box, MaskSource, cover, find_mask_beside, open_masks, parse_box, spread
 from runtime.video import VideoInfo, probe
 from tests.clips import Clip, picture_from, write_clip
 
@@ -40,6 +41,18 @@ def save(path: Path, array: np.ndarray) -> Path:
     path.parent.mkdir(exist_ok=True)
     Image.fromarray(array).save(path)
     return path
+
+
+def read_all(source: MaskSource) -> None:
+    for index in range(FRAMES):
+        source.read(index)
+    source.finish(FRAMES)
+
+
+def hole_of(source: MaskSource, index: int = 0) -> Hole:
+    hole = source.read(index)
+    assert hole is not None
+    return hole
 
 
 def square(value: int = 255, kind: type[np.generic] = np.uint8) -> np.ndarray:
@@ -113,12 +126,12 @@ def test_one_image_serves_all_frames_with_one_array(tmp_path: Path, info: VideoI
 
 @pytest.mark.parametrize("value", [1, 2, 128, 255])
 def test_any_grey_above_black_is_hole_in_an_image(tmp_path: Path, info: VideoInfo, value: int) -> None:
-    assert np.array_equal(open_masks(save(tmp_path / "m.png", square(value)), [], info).read(0), square() > 0)
+    assert np.array_equal(hole_of(open_masks(save(tmp_path / "m.png", square(value)), [], info), 0), square() > 0)
 
 
 def test_sixteen_bit_images_are_not_clipped_to_eight(tmp_path: Path, info: VideoInfo) -> None:
     mask = save(tmp_path / "m.png", square(3, np.uint16))
-    assert np.array_equal(open_masks(mask, [], info).read(0), square() > 0)
+    assert np.array_equal(hole_of(open_masks(mask, [], info), 0), square() > 0)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA"])
@@ -127,7 +140,7 @@ def test_every_mode_of_image_is_read_and_alpha_is_not(tmp_path: Path, info: Vide
     if mode in ("RGBA", "LA"):
         image.putalpha(0)
     image.save(tmp_path / "m.png")
-    assert np.array_equal(open_masks(tmp_path / "m.png", [], info).read(0), square() > 0)
+    assert np.array_equal(hole_of(open_masks(tmp_path / "m.png", [], info), 0), square() > 0)
 
 
 def test_a_black_mask_is_no_hole(tmp_path: Path, info: VideoInfo) -> None:
@@ -178,6 +191,16 @@ def test_a_mask_video_is_cut_at_half_brightness(tmp_path: Path, info: VideoInfo)
     source.close()
 
 
+def test_an_rgb_mask_video_is_cut_at_half_of_its_mean(tmp_path: Path, info: VideoInfo) -> None:
+    clip = Clip(WIDTH, HEIGHT, FRAMES, codec="png", pix_fmt="rgb24")
+    levels = [(0, 0, 0), (255, 127, 0), (128, 128, 128), (255, 129, 0), (255, 0, 0)]
+    planes = [(square(green), square(blue), square(red)) for red, green, blue in levels]
+    pictures = (picture_from(colours, "gbrp").reformat(format="rgb24", threads=1) for colours in planes)
+    source = open_masks(write_clip(tmp_path / "m.mov", clip, pictures), [], info)
+    assert [source.read(index) is not None for index in range(FRAMES)] == [False, False, True, True, False]
+    source.close()
+
+
 def test_a_lossy_mask_video_does_not_ring(tmp_path: Path, info: VideoInfo) -> None:
     clip = Clip(WIDTH, HEIGHT, FRAMES, options=(("crf", "30"),))
     grey = np.full((HEIGHT // 2, WIDTH // 2), 128, np.uint8)
@@ -208,9 +231,7 @@ def test_a_mask_video_of_another_length_is_refused(tmp_path: Path, info: VideoIn
     uncounted = write_clip(tmp_path / "m.mkv", Clip(WIDTH, HEIGHT, count))  # Matroska does not tell its count
     source = open_masks(uncounted, [], info)
     with pytest.raises(InputError, match=rf"{found}, but the video has"):
-        for index in range(FRAMES):
-            source.read(index)
-        source.finish(FRAMES)
+        read_all(source)
     source.close()
 
 
@@ -225,13 +246,13 @@ def test_boxes_join_whatever_else_masks(tmp_path: Path, info: VideoInfo) -> None
     box[40:48, 0:8] = True
     boxes = [Box(0, 40, 8, 8)]
     alone = open_masks(None, boxes, info)
-    assert np.array_equal(alone.read(0), box)
+    assert np.array_equal(hole_of(alone), box)
     assert alone.read(1) is alone.read(2)
     image = open_masks(save(tmp_path / "m.png", square()), boxes, info)
-    assert np.array_equal(image.read(0), box | (square() > 0))
+    assert np.array_equal(hole_of(image), box | (square() > 0))
     for number in range(FRAMES):
         save(tmp_path / "folder" / f"{number}.png", square(0))
-    assert np.array_equal(open_masks(tmp_path / "folder", boxes, info).read(4), box)
+    assert np.array_equal(hole_of(open_masks(tmp_path / "folder", boxes, info), 4), box)
 
 
 def test_no_mask_and_no_box_is_no_hole(info: VideoInfo) -> None:
@@ -250,7 +271,7 @@ def test_a_box_may_cover_the_whole_frame(info: VideoInfo) -> None:
     assert hole.all()
 
 
-def test_boxes_are_parsed(info: VideoInfo) -> None:
+def test_boxes_are_parsed() -> None:
     assert parse_box("10,20,64,32") == Box(10, 20, 64, 32)
     assert parse_box(" 1, 2 ,3,4 ") == Box(1, 2, 3, 4)
     assert parse_box("-5,0,10,10") == Box(-5, 0, 10, 10)
@@ -302,6 +323,6 @@ def test_an_empty_folder_is_refused(tmp_path: Path, info: VideoInfo) -> None:
 def test_the_mask_beside_a_video_is_found_in_order_of_preference(tmp_path: Path) -> None:
     video = tmp_path / "holiday.mp4"
     assert find_mask_beside(video) is None
-    for name, make in (("holiday_mask.mp4", Path.touch), ("holiday_mask.png", Path.touch), ("holiday_mask", Path.mkdir)):
-        make(tmp_path / name)
+    for name in ("holiday_mask.mp4", "holiday_mask.png", "holiday_mask"):  # the later the better
+        (tmp_path / name).touch() if "." in name else (tmp_path / name).mkdir()
         assert find_mask_beside(video) == tmp_path / name

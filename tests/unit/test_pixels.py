@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,8 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from runtime.bundle import PixelRule
-from runtime.colour import from_rgb_table, resolve_matrix, rgb_from_planes
-from runtime.frame import Colour, Frame, Layout
+from runtime.colour import FromRGB, from_rgb_table, resolve_matrix, rgb_from_planes
+from runtime.frame import Colour, Frame, Layout, Plane
 from runtime.masks import spread
 from runtime.pixels import composite, normalise, rgb_at, shrink
 from runtime.resize import Region, resize_plane, resize_region
@@ -41,7 +43,7 @@ def random_frame(layout: Layout, width: int, height: int, seed: int = 0, colour:
     if layout.family != "gray":
         shapes += [(-(-height >> layout.chroma_shift_y), -(-width >> layout.chroma_shift_x))] * 2
     kind = np.uint8 if layout.bits == 8 else np.uint16
-    planes = tuple(rng.integers(0, 1 << layout.bits, shape).astype(kind) for shape in shapes)
+    planes = cast("tuple[Plane, ...]", tuple(rng.integers(0, 1 << layout.bits, shape).astype(kind) for shape in shapes))
     return Frame(0, 0, planes, layout, colour)
 
 
@@ -137,10 +139,7 @@ def grown_to_chroma(wide: np.ndarray, layout: Layout) -> np.ndarray:
     rows, columns = wide.shape
     down, across = 1 << layout.chroma_shift_y, 1 << layout.chroma_shift_x
     return np.array(
-        [
-            [wide[y : y + down, x : x + across].any() for x in range(0, columns, across)]
-            for y in range(0, rows, down)
-        ]
+        [[wide[y : y + down, x : x + across].any() for x in range(0, columns, across)] for y in range(0, rows, down)]
     )
 
 
@@ -162,45 +161,57 @@ def composite_by_sample(frame: Frame, fill: np.ndarray, hole: np.ndarray) -> lis
     """The documented composite, one sample at a time."""
     layout, (rows, columns) = frame.layout, frame.planes[0].shape
     pixels = resize_region(fill, columns, rows, Region(0, 0, columns, rows)).astype(int)
-    planes = [plane.copy() for plane in frame.planes]
     inside = [
         [hole[(2 * y + 1) * hole.shape[0] // (2 * rows), (2 * x + 1) * hole.shape[1] // (2 * columns)]
          for x in range(columns)] for y in range(rows)
     ]  # fmt: skip
-    table = from_rgb_table(resolve_matrix(frame.colour.matrix, rows), frame.colour.full_range, layout.bits)
+    planes = [plane.copy() for plane in frame.planes]
     peak = (1 << layout.bits) - 1
-    for y in range(rows):
-        for x in range(columns):
-            if not inside[y][x]:
-                continue
-            if layout.family == "rgb":
-                for channel in range(3):
-                    planes[channel][y, x] = (2 * int(pixels[y, x, channel]) * peak + 255) // 510
-            else:
-                weighted = sum(int(a) * int(b) for a, b in zip(table.luma, pixels[y, x], strict=True))
-                planes[0][y, x] = ((weighted + (1 << (table.shift - 1))) >> table.shift) + table.scale.black
-    if len(planes) == 3 and layout.family == "yuv":
+    table = from_rgb_table(resolve_matrix(frame.colour.matrix, rows), frame.colour.full_range, layout.bits)
+    for y, x in ((y, x) for y in range(rows) for x in range(columns) if inside[y][x]):
+        if layout.family == "rgb":
+            for channel in range(3):
+                planes[channel][y, x] = (2 * int(pixels[y, x, channel]) * peak + 255) // 510
+        else:
+            weighted = sum(int(a) * int(b) for a, b in zip(table.luma, pixels[y, x], strict=True))
+            planes[0][y, x] = ((weighted + (1 << (table.shift - 1))) >> table.shift) + table.scale.black
+    if layout.family == "yuv":
         for number, weights in ((1, table.u), (2, table.v)):
-            for cell_y in range(planes[number].shape[0]):
-                for cell_x in range(planes[number].shape[1]):
-                    cell = [
-                        (y, x)
-                        for y in range(cell_y << layout.chroma_shift_y, min((cell_y + 1) << layout.chroma_shift_y, rows))
-                        for x in range(
-                            cell_x << layout.chroma_shift_x, min((cell_x + 1) << layout.chroma_shift_x, columns)
-                        )
-                    ]
-                    if not any(inside[y][x] for y, x in cell):
-                        continue
+            for cell_y, cell_x in np.ndindex(*planes[number].shape):
+                cell = cell_of(cell_y, cell_x, layout, rows, columns)
+                if any(inside[y][x] for y, x in cell):
                     source = int(frame.planes[number][cell_y, cell_x])
-                    total = 0
-                    for y, x in cell:
-                        chroma = sum(int(a) * int(b) for a, b in zip(weights, pixels[y, x], strict=True))
-                        neutral = table.scale.neutral << table.shift
-                        total += chroma + neutral if inside[y][x] else source << table.shift
+                    total = sum(
+                        chroma_of(pixels[y, x], weights, table) if inside[y][x] else source << table.shift
+                        for y, x in cell
+                    )
                     count = len(cell) << table.shift
                     planes[number][cell_y, cell_x] = min(max((2 * total + count) // (2 * count), 0), peak)
     return planes
+
+
+def cell_of(cell_y: int, cell_x: int, layout: Layout, rows: int, columns: int) -> list[tuple[int, int]]:
+    """The luma samples of a chroma sample; a cell that the edge cuts repeats its last row or column."""
+    down, across = 1 << layout.chroma_shift_y, 1 << layout.chroma_shift_x
+    return [
+        (min(y, rows - 1), min(x, columns - 1))
+        for y in range(cell_y * down, (cell_y + 1) * down)
+        for x in range(cell_x * across, (cell_x + 1) * across)
+    ]
+
+
+def chroma_of(pixel: np.ndarray, weights: tuple[int, int, int], table: FromRGB) -> int:
+    return sum(int(a) * int(b) for a, b in zip(weights, pixel, strict=True)) + (table.scale.neutral << table.shift)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("size", [(37, 29), (38, 29), (37, 28), (1, 1), (5, 3)])
+def test_a_hole_to_the_edge_of_an_odd_frame_is_filled_to_the_edge(layout: Layout, size: tuple[int, int]) -> None:
+    frame, fill = random_frame(layout, *size), random_fill(RULE)
+    for hole in (np.ones((24, 48), np.bool_), np.arange(48) > np.full((24, 1), 40)):
+        got = composite(frame, fill, hole)
+        wanted = composite_by_sample(frame, fill, hole)
+        assert all(np.array_equal(plane, other) for plane, other in zip(got.planes, wanted, strict=True))
 
 
 def test_an_empty_hole_gives_the_frame_itself() -> None:

@@ -11,17 +11,22 @@ from runtime.frame import Layout
 from tests.clips import planes_of_shape
 
 PLANAR = [
-    *(f"yuv{digits}p{depth}" for digits in ("420", "422", "444") for depth in ("", "9le", "10le", "12le", "14le", "16le")),
+    *(f"yuv{digits}p{depth}" for digits in (420, 422, 444) for depth in ("", "9le", "10le", "12le", "14le", "16le")),
     *("yuv440p", "yuv440p10le", "yuv440p12le", "yuv411p", "yuv410p"),
     *("gray", "gray9le", "gray10le", "gray12le", "gray14le", "gray16le"),
     *("gbrp", "gbrp9le", "gbrp10le", "gbrp12le", "gbrp14le", "gbrp16le"),
 ]
-PACKED = (
-    "nv12 nv21 nv16 nv24 nv42 nv20le p010le p012le p016le p210le p212le p216le p410le p412le p416le yuyv422 uyvy422 "
-    "yvyu422 y210le y212le xv30le xv36le xv48le vuyx rgb24 bgr24 rgb0 bgr0 0rgb 0bgr rgb48le bgr48le x2rgb10le "
-    "gray16be yuv420p10be yuv422p10be yuv444p16be gbrp10be gbrp16be rgb48be"
-).split()
-WITH_ALPHA = "rgba bgra argb abgr rgba64le ya8 ya16le yuva420p yuva444p10le gbrap gbrap12le vuya ayuv64le".split()
+PACKED = [
+    *("nv12", "nv21", "nv16", "nv24", "nv42", "nv20le"),
+    *("p010le", "p012le", "p016le", "p210le", "p212le", "p216le", "p410le", "p412le", "p416le"),
+    *("yuyv422", "uyvy422", "yvyu422", "y210le", "y212le", "xv30le", "xv36le", "xv48le", "vuyx"),
+    *("rgb24", "bgr24", "rgb0", "bgr0", "0rgb", "0bgr", "rgb48le", "bgr48le", "x2rgb10le"),
+    *("gray16be", "yuv420p10be", "yuv422p10be", "yuv444p16be", "gbrp10be", "gbrp16be", "rgb48be"),
+]
+WITH_ALPHA = [
+    *("rgba", "bgra", "argb", "abgr", "rgba64le", "ya8", "ya16le"),
+    *("yuva420p", "yuva444p10le", "gbrap", "vuya", "ayuv64le"),
+]
 
 
 def random_planes(layout: Layout, width: int, height: int, seed: int) -> tuple[np.ndarray, ...]:

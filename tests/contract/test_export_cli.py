@@ -1,0 +1,90 @@
+"""The command line of export.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from export import cli
+from export.plan import WEIGHTS
+from runtime.bundle import read_bundle
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = ["--size", "48x48"]  # the default weights on the smallest picture
+
+
+@pytest.fixture
+def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_dry_run_says_what_it_would_make_and_writes_nothing(
+    in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["--dry-run", "--frames", "21+3", "--size", "96x48"]) == 0
+    told = capsys.readouterr().out
+    for fact in (
+        "sttn 'small'",
+        "96x48",
+        "exactly 21+3 frames",
+        "bundles/sttn-small-96x48-21+3",
+        "nothing was written",
+    ):
+        assert fact in told
+    assert list(in_empty_folder.iterdir()) == []
+
+
+def test_the_command_line_exports_prints_the_figures_and_says_what_fp16_lacks(
+    in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([*SMALL, "--frames", "3+2", "--fp16"]) == 0
+    captured = capsys.readouterr()
+    assert "TensorRT" in captured.err
+    assert "this version of vidmend has none yet" in captured.err
+    for stage in ("encoder", "transformer", "decoder"):
+        assert f"{stage:<12} city.mp4, 3+2" in captured.out
+    manifest = read_bundle(in_empty_folder / "bundles" / "sttn-small-48x48-3+2").manifest
+    assert manifest.schedule.fixed
+    assert (manifest.schedule.targets, manifest.schedule.references, manifest.schedule.neighbour_stride) == (3, 2, 1)
+    assert [port.name for port in manifest.stages[1].inputs] == ["features", *(f"key_bias_{head}" for head in range(4))]
+    assert [port.shape for port in manifest.stages[1].inputs[1:]] == [(5,), (45,), (180,), (720,)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--size", "100x100"], "multiples of 48; the nearest is 96x96"),
+        (["--size", "432"], "wanted WIDTHxHEIGHT"),
+        (["--size", "0x48"], "wanted WIDTHxHEIGHT"),
+        (["--frames", "0+5"], "wanted TARGETS+REFERENCES"),
+        (["--frames", "11"], "wanted TARGETS+REFERENCES"),
+        (["--target", "tensorflow"], "target 'tensorflow': unknown; choose one or more of onnx"),
+        (["--target", ""], "target '': unknown"),
+        (["--model", "stn"], "no model 'stn'; there are: sttn"),
+        (["--variant", "large"], "there are: small, official, vsr-auto, modelscope"),
+        (["--variant", "official"], "name a checkpoint"),
+        (["absent.pth"], "absent.pth: cannot be read"),
+        ([str(WEIGHTS / "sttn-small.safetensors"), "--variant", "official"], "it fits --variant small"),
+        ([*SMALL, "--out", str(ROOT / "docs")], "--force"),
+        ([*SMALL, "--out", str(ROOT / "docs"), "--force"], "refusing to replace it"),
+        ([*SMALL, "--out", "/proc/vidmend"], "cannot be written"),
+    ],
+)
+def test_what_cannot_be_exported_is_one_line_and_exit_code_2(
+    arguments: list[str], told: str, in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(arguments) == 2
+    lines = capsys.readouterr().err.splitlines()
+    (line,) = [line for line in lines if line.startswith("export.py: ")]
+    assert told in line
+    assert "Traceback" not in "\n".join(lines)
+    assert list(in_empty_folder.iterdir()) == []
+
+
+def test_an_unknown_flag_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["--fast"])
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1

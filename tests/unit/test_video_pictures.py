@@ -1,0 +1,101 @@
+"""Frames as PNG: the samples of the colour formula, names by the frame's number, folders whole or not at all."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from runtime.frame import Frame
+from runtime.pixels import rgb_at
+from runtime.video import ImageWriter, VideoInfo, VideoReader
+from tests.clips import Clip, write_clip
+
+
+def source(tmp_path: Path, pix_fmt: str, frames: int = 3) -> tuple[VideoInfo, list[Frame]]:
+    path = write_clip(tmp_path / "v.mkv", Clip(63, 47, frames=frames, codec="ffv1", pix_fmt=pix_fmt))
+    with VideoReader(path) as reader:
+        return reader.info, list(reader)
+
+
+def write(pattern: Path, info: VideoInfo, frames: list[Frame]) -> None:
+    with ImageWriter(pattern, info) as writer:
+        for frame in frames:
+            writer.write(frame)
+
+
+def decoded(path: Path) -> np.ndarray:
+    with av.open(str(path)) as container:
+        return next(container.decode(video=0)).to_ndarray().astype(int)
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv444p"])
+def test_eight_bit_video_becomes_eight_bit_rgb(tmp_path: Path, pix_fmt: str) -> None:
+    info, frames = source(tmp_path, pix_fmt)
+    write(tmp_path / "out" / "%05d.png", info, frames)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["00000.png", "00001.png", "00002.png"]
+    for frame in frames:
+        with Image.open(tmp_path / "out" / f"{frame.index:05d}.png") as picture:
+            assert picture.mode == "RGB"
+            assert np.array_equal(np.asarray(picture), rgb_at(frame, 63, 47))
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p10le", "gbrp16le"])
+def test_deep_video_becomes_sixteen_bit_rgb(tmp_path: Path, pix_fmt: str) -> None:
+    info, frames = source(tmp_path, pix_fmt)
+    write(tmp_path / "out" / "%d.png", info, frames)
+    for frame in frames:
+        assert np.array_equal(decoded(tmp_path / "out" / f"{frame.index}.png"), rgb_at(frame, 63, 47, 65535))
+
+
+@pytest.mark.parametrize(("pix_fmt", "mode"), [("gray", "L"), ("gray16le", "I;16")])
+def test_grey_video_becomes_grey_pictures_of_the_same_samples(tmp_path: Path, pix_fmt: str, mode: str) -> None:
+    info, frames = source(tmp_path, pix_fmt)
+    write(tmp_path / "out" / "%d.png", info, frames)
+    for frame in frames:
+        with Image.open(tmp_path / "out" / f"{frame.index}.png") as picture:
+            assert picture.mode == mode
+            assert np.array_equal(np.asarray(picture), frame.planes[0])
+
+
+def test_a_new_folder_appears_whole_with_the_usual_permissions(tmp_path: Path) -> None:
+    info, frames = source(tmp_path, "yuv420p")
+    pattern = tmp_path / "deep" / "out" / "f%03d.png"
+    with ImageWriter(pattern, info) as writer:
+        for frame in frames:
+            writer.write(frame)
+            assert not pattern.parent.exists()
+    usual = tmp_path / "usual"
+    usual.mkdir()
+    assert stat.S_IMODE(pattern.parent.stat().st_mode) == stat.S_IMODE(usual.stat().st_mode)
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["out"]
+
+
+def test_what_lay_in_the_folder_stays_until_the_end(tmp_path: Path) -> None:
+    info, frames = source(tmp_path, "yuv420p")
+    folder = tmp_path / "out"
+    folder.mkdir()
+    for name in ("0.png", "9.png", "notes.txt"):
+        (folder / name).write_text(name)
+    with pytest.raises(AttributeError):
+        write(folder / "%d.png", info, [frames[0], None])  # type: ignore[list-item]
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {
+        name: name for name in ("0.png", "9.png", "notes.txt")
+    }
+    write(folder / "%d.png", info, frames)
+    assert sorted(path.name for path in folder.iterdir()) == ["0.png", "1.png", "2.png", "9.png", "notes.txt"]
+    assert (folder / "9.png").read_text() == "9.png"
+    with Image.open(folder / "0.png") as picture:
+        assert np.array_equal(np.asarray(picture), rgb_at(frames[0], 63, 47))
+
+
+def test_sound_that_pictures_cannot_carry_is_noted(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "v.mp4", Clip(frames=2, audio_codec="aac"))
+    with VideoReader(path) as reader, ImageWriter(tmp_path / "out" / "%d.png", reader.info) as writer:
+        for frame in reader:
+            writer.write(frame)
+    assert writer.notes == ["pictures carry no sound"]

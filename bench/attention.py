@@ -157,7 +157,7 @@ def main(arguments: Sequence[str]) -> int:
     first = next(iter(LAYOUTS))
     for (library, name), seconds in sorted(taken.items(), key=lambda item: item[0][0]):
         ratio = min(seconds) / min(taken[library, first])
-        Console().print(
+        Console(soft_wrap=True).print(
             f"{library:<12} {name:<40} best {min(seconds) * 1e3:6.0f} ms, median "
             f"{statistics.median(seconds) * 1e3:6.0f} ms of CPU time, {ratio:.2f} x the first"
         )

@@ -33,9 +33,10 @@ def main(arguments: Sequence[str]) -> int:
     """Run the demo; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m calib.demo", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("demo-output"), help="folder (default: %(default)s)")
+    parser.add_argument("--backend", default="auto", help="as infer.py has it (default: %(default)s)")
     options = parser.parse_args(arguments)
     try:
-        _run(options.out)
+        _run(options.out, options.backend)
     except VidmendError as error:
         print(f"demo: {error}", file=sys.stderr)
         return error.exit_code
@@ -45,12 +46,12 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _run(folder: Path) -> None:
+def _run(folder: Path, backend: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     repaired = folder / "city_repaired.mp4"
     print(f"repairing {DAMAGED.name}: a badge and a balloon drawn into a real video", flush=True)
     with shown(DAMAGED.name) as progress:
-        summary = repair(Job(DAMAGED, repaired, overwrite=True), progress)
+        summary = repair(Job(DAMAGED, repaired, backend=backend, overwrite=True), progress)
     print(describe(summary))
     before, after, truth = (list(_pictures(path)) for path in (DAMAGED, repaired, CLEAN))
     holes = list(_holes())

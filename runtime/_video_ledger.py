@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import heapq
 from fractions import Fraction
+from typing import Any
 
 from av.packet import Packet
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
 # Every packet of these codecs shows exactly one picture (unless it holds one field), so that a packet whose time never
 # comes out of the decoder is a lost frame.  Other codecs hide reference pictures in packets of their own.
@@ -34,7 +34,7 @@ class Ledger:
         self._missed: dict[int, str] = {}  # what was said of frames that had not come when their turn was
         self._reason = "its packet does not decode"
 
-    def sent(self, packet: Packet[VideoStream]) -> None:
+    def sent(self, packet: Packet[Any]) -> None:
         """A packet is about to be decoded."""
         if packet.is_discard or not packet.size:
             return

@@ -19,4 +19,11 @@ TOLERANCE: dict[tuple[str, str], float] = {
     ("filler", "float32"): 1e-5,  # the same sums with exact zeros among them
     ("memory", "ratio"): 1.1,  # 3,000 frames against 300
     ("summary", "fps"): 0.001,  # printed to three places
+    # two encodings of the same samples at CRF 23, worst frame; measured 34.2, and 12.9 where they are not the same
+    ("demo", "db between encodings"): 33.0,
+    ("demo", "db under the drawings"): 15.0,
+    ("demo", "db above Telea"): 0.5,  # measured below 1.3 on every backend, over all frames
+    # against PyTorch in fp32, of outputs of order 1
+    ("backend", "fp32"): 1e-4,
+    ("backend", "bf16"): 0.04,  # PyTorch in bf16 stays below 0.015 here; libraries round elsewhere
 }

@@ -101,7 +101,8 @@ def _stitch(draw: ImageDraw.ImageDraw, x: int, y: int, radius: int) -> None:
     draw.arc((x - radius, y - radius, x + radius, y + radius), -50, 230, fill=(94, 214, 194, 255), width=stroke)
     for side in (-0.55, 0.0, 0.55):
         across = x + side * radius
-        draw.line((across, y - radius * 1.25, across, y - radius * 0.35), fill=(255, 190, 92, 255), width=stroke * 3 // 4)
+        thread = (across, y - radius * 1.25, across, y - radius * 0.35)
+        draw.line(thread, fill=(255, 190, 92, 255), width=stroke * 3 // 4)
 
 
 def _envelope(height: int, width: int, radius: int) -> U8:
@@ -139,7 +140,7 @@ def _placed(sprite: Image.Image, x: float, y: float, tilt: float) -> Image.Image
 
 
 def _chroma_halved(drawn: F32) -> Iterator[tuple[F32, F32]]:
-    """For Y, U and V of the drawing: the sample's value (limited range) times alpha, and alpha, at that plane's size."""
+    """Y, U and V of the drawing, each at its plane's size: the sample's value (limited range) times alpha, and alpha."""
     red, green, blue, alpha = np.moveaxis(drawn, 2, 0)
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
     yield (16 + 219 * luma) * alpha, alpha

@@ -61,8 +61,8 @@ def imports(tree: ast.AST) -> Iterator[tuple[ast.stmt | ast.expr, str]]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node, node.module
         elif isinstance(node, ast.Call) and ast.unparse(node.func) in {"importlib.import_module", "import_module"}:
-            if isinstance(node.args[0], ast.Constant):  # a plug-in's name is none
-                yield node, str(node.args[0].value)
+            # a plug-in's name is no constant, and no vendor's
+            yield from ((node, str(name.value)) for name in node.args[:1] if isinstance(name, ast.Constant))
 
 
 def at_import_time(tree: ast.Module) -> Iterator[ast.stmt]:

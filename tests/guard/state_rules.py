@@ -13,7 +13,7 @@ READER = {"runtime.bundle", "runtime._strict", "runtime.errors"}  # the contract
 
 _PLUGIN_FOLDERS = ("models", "export/targets", "runtime/backends")
 _CONTAINERS = {"list", "dict", "set", "bytearray", "defaultdict", "deque", "Counter", "OrderedDict"}
-_MUTATORS = {"add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "remove", "setdefault", "update"}
+_MUTATORS = {"add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "remove", "update"}
 _LITERALS = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp)
 
 
@@ -34,16 +34,16 @@ def keeps_no_state_in_modules(source: Source) -> Iterator[str]:
 def turns_no_text_into_code(source: Source) -> Iterator[str]:
     """No eval, exec, compile."""
     for node in ast.walk(source.tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"eval", "exec", "compile"}:
-            yield source.at(node, f"calls {node.func.id}")
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"eval", "exec", "compile"}:
+            yield source.at(node, f"calls {ast.unparse(node.func)}")
 
 
 def suppresses_nothing_broad(source: Source) -> Iterator[str]:
     """`suppress` names the errors that may pass."""
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "suppress":
-            if any(ast.unparse(argument) in {"Exception", "BaseException"} for argument in node.args):
-                yield source.at(node, ast.unparse(node))
+            broad = [argument for argument in node.args if ast.unparse(argument) in {"Exception", "BaseException"}]
+            yield from (source.at(argument, ast.unparse(node)) for argument in broad)
 
 
 def reads_bundles_alone(source: Source) -> Iterator[str]:

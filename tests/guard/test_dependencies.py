@@ -77,7 +77,8 @@ def unused(dependencies: Iterable[Dependency], modules: set[str]) -> list[str]:
         path, text = TOOLS.get(found.name, ("", ""))
         used = found.module in modules if not path else text in (ROOT / path).read_text(encoding="utf-8")
         if used == bool(LATER.search(found.why)):
-            wrong.append(f"{found.name} in '{found.extra}': {'used' if used else 'unused'}, and its comment: {found.why}")
+            state = "used" if used else "unused"
+            wrong.append(f"{found.name} in '{found.extra}': {state}, and its comment: {found.why}")
     return wrong
 
 

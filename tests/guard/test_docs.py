@@ -27,7 +27,10 @@ WRONG: tuple[tuple[Check, str], ...] = (
 )
 
 RIGHT: tuple[tuple[Check, str], ...] = (
-    (dead_links, "# A heading: two words\n[here](#a-heading-two-words), [a page](docs/bundle.md), [far](https://x.org/y)"),
+    (
+        dead_links,
+        "# A heading: two words\n[here](#a-heading-two-words), [a page](docs/bundle.md), [far](https://x.org/y)",
+    ),
     (wrong_commands, "`python infer.py VIDEO --mask M`, `make demo`, `python -m calib.demo`, `python -m pytest`"),
     (wrong_commands, "```sh\npython infer.py a.mp4 --box 1,2,3,4 --crf 20 --out b.mp4  # as said\n```"),
     (dead_paths, "The reader is `runtime/bundle.py`, networks lie in `models/`, one in `models/NAME.py`."),

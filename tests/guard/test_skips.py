@@ -28,9 +28,7 @@ def run(folder: Path, body: str, **environment: str) -> subprocess.CompletedProc
     (folder / "test_it.py").write_text(f"import pytest\n{body}\n")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("VIDMEND_", "PYTEST_"))}
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "-rs", "test_it.py"]
-    return subprocess.run(
-        command, cwd=folder, env=inherited | environment, capture_output=True, text=True, check=False
-    )
+    return subprocess.run(command, cwd=folder, env=inherited | environment, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)

@@ -81,16 +81,6 @@ def test_declared_frames_that_never_came_are_missing_at_the_end() -> None:
     assert (ledger.decoded, ledger.counted) == (2, 5)
 
 
-def test_packets_that_the_container_hides_are_not_missed() -> None:
-    ledger = Ledger("h264", "mov,mp4,m4a,3gp,3g2,mj2", Fraction(1, 10))
-    for pts, hidden in ((0, True), (1, False)):
-        packet = Packet(b"data")
-        packet.pts, packet.is_keyframe, packet.is_discard = pts, True, hidden
-        ledger.sent(packet)
-    ledger.ended(None)
-    assert len(ledger.losses) == 1
-
-
 def test_a_packet_that_the_container_calls_broken_taints_its_picture() -> None:
     ledger = Ledger("h264", "mpegts", Fraction(1, 10))
     packet = Packet(b"data")

@@ -104,10 +104,10 @@ def test_a_name_that_looks_like_a_protocol_is_still_that_file(
     made = write_clip(tmp_path / "made.mp4", Clip(frames=3))
     made.rename(tmp_path / name)
     monkeypatch.chdir(tmp_path)
-    with VideoReader(Path(name)) as reader, open_writer(Path(f"out_{name}"), reader.info, crf=30) as writer:
+    with VideoReader(Path(name)) as reader, open_writer(Path(f"out-{name}"), reader.info, crf=30) as writer:
         for frame in reader:
             writer.write(frame)
-    assert probe(Path(f"out_{name}")).frames == 3
+    assert probe(Path(f"out-{name}")).frames == 3
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])

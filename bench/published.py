@@ -1,0 +1,91 @@
+"""How far schedule `reference` is from the published program, pixel by pixel, with the default weights.
+
+    python -m bench.published CLIP [--frames N]
+
+The program is the tests' re-enactment of it (tests/oracle.py).  The clip's masks lie beside it.  A clip of another size
+than the network's is resized first, as the program does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+import models
+from export.checkpoint import load, read_checkpoint
+from export.plan import WEIGHTS
+from runtime import backends
+from runtime.bundle import DEFAULT, read_bundle
+from runtime.errors import VidmendError
+from runtime.frame import Colour, Frame, Hole, Layout
+from runtime.job import find_bundle
+from runtime.masks import find_mask_beside, open_masks
+from runtime.pixels import shrink
+from runtime.session import Session, Settings
+from runtime.video import VideoReader
+from tests.oracle import Network, published
+
+GBR = Layout("rgb", 8, 0, 0)
+SRGB = Colour(matrix=0, primaries=1, transfer=13, full_range=True)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Compare and print one line; returns the exit code."""
+    summary = "Differing pixels, reference against the published program."
+    parser = argparse.ArgumentParser(prog="python -m bench.published", description=summary)
+    parser.add_argument("clip", type=Path)
+    parser.add_argument("--frames", type=int, default=80, help="at most (default: %(default)s)")
+    parser.add_argument("--backend", default="auto")
+    options = parser.parse_args(arguments)
+    try:
+        _compare(options.clip, options.frames, options.backend)
+    except VidmendError as error:
+        print(f"bench.published: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _compare(clip: Path, count: int, backend_name: str) -> None:
+    bundle = read_bundle(find_bundle(DEFAULT))
+    rule = bundle.manifest.pixels
+    with VideoReader(clip) as reader, closing(open_masks(find_mask_beside(clip), (), reader.info)) as source:
+        pairs = [(frame, source.read(frame.index)) for frame in islice(reader, count)]
+    pictures = [shrink(frame, rule) for frame, _ in pairs]
+    empty = np.zeros((rule.height, rule.width), np.bool_)
+    masks = [empty if mask is None else mask for _, mask in pairs]
+    frames = [
+        Frame(index, index, tuple(np.ascontiguousarray(picture[..., c]) for c in range(3)), GBR, SRGB)
+        for index, picture in enumerate(pictures)
+    ]
+    name, backend = backends.choose(backend_name)
+    session = Session(bundle, backend, Settings(schedule="reference", precision="fp32"))
+    found = [np.stack(frame.planes, -1) for frame in session.restore(zip(frames, masks, strict=True))]
+    wanted = published(_network(bundle.manifest.variant), pictures, _bytes(masks), rule.width, rule.height)
+    difference = np.abs(np.stack(found).astype(int) - np.stack(wanted)).max(axis=-1)
+    print(
+        f"{clip.stem}: {len(frames)} frames on {name} fp32 against the published program: at most "
+        f"{difference.max()} grey levels apart, {np.count_nonzero(difference)} of {difference.size} pixels differ "
+        f"({np.mean(difference > 0):.4%})"
+    )
+
+
+def _network(variant_name: str) -> Network:
+    spec = models.get(models.DEFAULT)
+    variant = spec.variant(variant_name)
+    checkpoint = read_checkpoint(WEIGHTS / f"{spec.name}-{variant.name}.safetensors", spec.containers)
+    return cast("Network", load(checkpoint, variant, variant.size))
+
+
+def _bytes(masks: list[Hole]) -> list[np.ndarray]:
+    return [mask.astype(np.uint8) * 255 for mask in masks]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

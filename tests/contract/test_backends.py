@@ -1,0 +1,118 @@
+"""Every backend computes what PyTorch computes, stage by stage, for sizes known beforehand and for others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from runtime import backends
+from runtime.backends import choose
+from runtime.bundle import read_bundle
+from runtime.errors import BackendUnavailable, UsageError
+from runtime.program import PRECISIONS, Precision, Request, Tensors
+from tests.tiny import HEIGHT, WIDTH, tiny_network
+from tests.tolerances import TOLERANCE
+
+COMPUTING = [name for name in backends.names() if backends.get(name).rank is not None]
+CHANNELS, FEATURE_HEIGHT, FEATURE_WIDTH = 16, HEIGHT // 4, WIDTH // 4
+
+
+def needs(name: str) -> pytest.MarkDecorator:
+    reason = backends.get(name).why_not()
+    return pytest.mark.skipif(reason is not None, reason=f"{name}: {reason}")
+
+
+every_backend = pytest.mark.parametrize("name", [pytest.param(name, marks=needs(name)) for name in COMPUTING])
+
+
+def run(bundle: Path, stage: str, name: str, precision: Precision, sizes: dict[str, int], feed: Tensors) -> np.ndarray:
+    opened = read_bundle(bundle)
+    spec = opened.stage(stage)
+    lengths = {"B": len(feed.get("rgb", feed.get("features", ()))), "N": int(feed.get("targets", np.array(0)))}
+    (output,) = spec.outputs
+    result = np.full([lengths[axis] if isinstance(axis, str) else axis for axis in output.shape], np.nan, np.float32)
+    backend = backends.get(name)
+    program = backend.open(Request(opened.file(spec, backend.target), spec, sizes, precision))
+    program.enqueue(feed, {output.name: result})
+    return result
+
+
+def random(*shape: int) -> np.ndarray:
+    return np.random.default_rng(len(shape) + sum(shape)).standard_normal(shape).astype(np.float32)
+
+
+def assert_close(found: np.ndarray, wanted: torch.Tensor, name: str, precision: Precision) -> None:
+    reference = wanted.numpy()
+    allowed = TOLERANCE["backend", backends.get(name).precision(precision)] * max(1.0, float(np.abs(reference).max()))
+    assert np.abs(found - reference).max() <= allowed
+
+
+@every_backend
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize(("frames", "targets"), [(1, 1), (7, 3), (16, 11)])
+@pytest.mark.parametrize("known", [True, False], ids=["sizes known", "sizes symbolic"])
+@torch.no_grad()
+def test_transformer_equals_pytorch(
+    name: str, precision: Precision, frames: int, targets: int, known: bool, any_window: Path
+) -> None:
+    features = random(frames, CHANNELS, FEATURE_HEIGHT, FEATURE_WIDTH)
+    sizes = {"T": frames, "N": targets} if known else {}
+    feed = {"features": features, "targets": np.array(targets, np.int64)}
+    wanted = tiny_network().infer(torch.from_numpy(features))[:targets]
+    assert_close(run(any_window, "transformer", name, precision, sizes, feed), wanted, name, precision)
+
+
+@every_backend
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("batch", [1, 3])
+@torch.no_grad()
+def test_encoder_and_decoder_equal_pytorch(name: str, precision: Precision, batch: int, any_window: Path) -> None:
+    network = tiny_network()
+    rgb = random(batch, 3, HEIGHT, WIDTH).clip(-1, 1)
+    features = random(batch, CHANNELS, FEATURE_HEIGHT, FEATURE_WIDTH)
+    encoded = run(any_window, "encoder", name, precision, {"B": batch}, {"rgb": rgb})
+    decoded = run(any_window, "decoder", name, precision, {"B": batch}, {"features": features})
+    assert_close(encoded, network.encoder(torch.from_numpy(rgb)), name, precision)
+    assert_close(decoded, torch.tanh(network.decoder(torch.from_numpy(features))), name, precision)
+
+
+@every_backend
+def test_programs_write_into_the_callers_memory_again_and_again(name: str, any_window: Path) -> None:
+    opened = read_bundle(any_window)
+    spec = opened.stage("encoder")
+    backend = backends.get(name)
+    program = backend.open(Request(opened.file(spec, backend.target), spec, {"B": 1}, "fp32"))
+    result = np.empty((1, CHANNELS, FEATURE_HEIGHT, FEATURE_WIDTH), np.float32)
+    seen: list[np.ndarray] = []
+    for scale in (0.25, 1.0, 0.25):
+        program.enqueue({"rgb": random(1, 3, HEIGHT, WIDTH) * np.float32(scale)}, {"features": result})
+        seen.append(result.copy())
+    assert (seen[0] == seen[2]).all()
+    assert (seen[0] != seen[1]).any()
+
+
+@every_backend
+def test_a_file_that_is_no_graph_is_one_line(name: str, any_window: Path, tmp_path: Path) -> None:
+    spec = read_bundle(any_window).stage("encoder")
+    (tmp_path / "encoder.onnx").write_bytes(b"no graph at all")
+    with pytest.raises(BackendUnavailable) as caught:
+        backends.get(name).open(Request(tmp_path / "encoder.onnx", spec, {"B": 1}, "fp32"))
+    assert "\n" not in str(caught.value)
+    assert "encoder.onnx" in str(caught.value)
+
+
+def test_the_automatic_choice_is_the_first_by_rank_that_can_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    able = sorted((backends.get(name).rank or 0, name) for name in COMPUTING if backends.get(name).why_not() is None)
+    assert choose("auto")[0] == able[0][1]
+    for name in COMPUTING:
+        monkeypatch.setattr(type(backends.get(name)), "why_not", lambda self: "gone.")
+    with pytest.raises(BackendUnavailable, match="no backend can run here"):
+        choose("auto")
+
+
+def test_an_unknown_backend_names_the_known_ones() -> None:
+    with pytest.raises(UsageError, match=", ".join(backends.names())):
+        backends.get("abacus")

@@ -1,53 +1,63 @@
-# make demo: repair a real video.  make test: every test.  Both make .venv first and are quick the second time.
+# Every target makes .venv first, installs what it needs and no more, and is quick the second time.
+# make demo needs neither PyTorch nor a compiler; make test installs PyTorch.
 .DEFAULT_GOAL := help
-SHELL := /bin/bash
 .DELETE_ON_ERROR:
+.NOTPARALLEL:  # two pip runs in one environment break it
+SHELL := /bin/bash
 
 PYTHON ?= python3
-VENV := .venv
-RUN := $(VENV)/bin/python
-STAMPS := $(VENV)/stamps
 WORKERS ?= 2
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
 .PHONY: help demo test lint types bench docs clean
 
-help:  ## what there is to make
+help:  ## say what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
-demo: $(STAMPS)/demo  ## repair assets/demo with the default network, and look at demo-output/
-	$(RUN) -m calib.demo
+demo: $(VENV)/.demo  ## repair a real video (assets/demo) with the default network; look into demo-output/
+	@$(BIN)/python -m calib.demo
 
-test: $(STAMPS)/test  ## every test
-	$(RUN) -m pytest -n $(WORKERS) -q
+test: $(VENV)/.test  ## run every test; WORKERS=N processes
+	$(BIN)/python -m pytest -q -n $(WORKERS)
 
-lint: $(STAMPS)/test  ## style and the import law
-	$(RUN) -m ruff check .
-	$(RUN) -m ruff format --check .
-	$(VENV)/bin/lint-imports --no-cache
+lint: $(VENV)/.dev  ## check style and the import law
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 
-types: $(STAMPS)/test  ## pyright, strict
-	$(VENV)/bin/pyright
+types: $(VENV)/.dev  ## check types, strictly
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
-bench: $(STAMPS)/test  ## frames a second on this machine, appended to bench/results.csv
-	$(RUN) bench.py
+bench: $(VENV)/.test  ## measure frames a second on this machine; appends to bench/results.csv
+	$(BIN)/python bench.py
 
-docs: $(STAMPS)/test  ## check that what the documents name exists
-	$(RUN) -m pytest -q tests/guard/test_docs.py
+docs: $(VENV)/.test  ## check that every link, file, command and option that the documents name exists
+	$(BIN)/python -m pytest -q tests/guard/test_docs.py
 
-clean:  ## remove what make made
-	rm -rf $(VENV) demo-output .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+clean:  ## remove what was made here; bundles/ stays
+	rm -rf $(VENV) demo-output build *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(VENV)/bin/pip:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
-	  || { echo "vidmend needs Python 3.10 or later; name one: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 2; }
-	@$(PYTHON) -m venv $(VENV) \
-	  || { rm -rf $(VENV); echo "cannot make $(VENV); on Debian and Ubuntu: apt install python3-venv"; exit 2; }
+# A stamp is an extra of pyproject.toml that is installed; those that contain others renew their stamps too.
+$(VENV)/.demo: pyproject.toml | $(BIN)/pip
+	@echo "installing what the demo needs into $(VENV)"
+	@$(INSTALL) '.[cpu,demo]'
+	@touch $@
 
-$(STAMPS)/demo: pyproject.toml | $(VENV)/bin/pip
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check '.[cpu,demo]'
-	@mkdir -p $(STAMPS) && touch $@
+$(VENV)/.test: pyproject.toml | $(BIN)/pip
+	@echo "installing what the tests need into $(VENV), PyTorch among it"
+	@$(INSTALL) '.[test]'
+	@touch $@ $(VENV)/.demo
 
-$(STAMPS)/test: pyproject.toml | $(VENV)/bin/pip
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check '.[test]'
-	@mkdir -p $(STAMPS) && touch $@ $(STAMPS)/demo
+$(VENV)/.dev: pyproject.toml | $(BIN)/pip
+	@echo "installing what tests, style and types need into $(VENV), PyTorch among it"
+	@$(INSTALL) '.[dev]'
+	@touch $@ $(VENV)/.test $(VENV)/.demo
+
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null \
+	  || { echo "'$(PYTHON)' is not Python 3.10 or later; name one: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 2; }
+	@$(PYTHON) -m venv $(VENV) >/dev/null \
+	  || { rm -rf $(VENV); echo "'$(PYTHON)' cannot make $(VENV); on Debian or Ubuntu: apt install python3-venv"; exit 2; }

@@ -22,7 +22,7 @@ from runtime.session import Settings
 _EXAMPLES = """\
 examples:
   python infer.py holiday.mp4 --mask logo.png          one mask for every frame
-  python infer.py holiday.mp4 --mask masks/            one image a frame, in alphabetical order
+  python infer.py holiday.mp4 --mask masks/            one image a frame, by name, 2 before 10
   python infer.py holiday.mp4 --box 20,16,120,48       replace a rectangle (repeat for more)
   python infer.py holiday.mp4                          uses holiday_mask/, holiday_mask.png or holiday_mask.mp4
   python infer.py holiday.mp4 --out frames/%05d.png    lossless frames instead of a video

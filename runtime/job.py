@@ -134,7 +134,8 @@ def _run(job: Job, reader: VideoReader, masks: MaskSource, session: Session, pro
                     writer.write(frame)
                 written += 1
                 progress(written, reader.info.frames)
-        masks.finish(reader.counted)
+        if not reader.lost:  # with frames missing nobody knows how many masks there should be
+            masks.finish(reader.counted)
         same_kind = job.out.suffix.lower() == job.video.suffix.lower()
         if not seen.hole and same_kind and not reader.lost:
             raise _NothingToRepair

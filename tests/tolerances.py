@@ -26,4 +26,5 @@ TOLERANCE: dict[tuple[str, str], float] = {
     # against PyTorch in fp32, of outputs of order 1
     ("backend", "fp32"): 1e-4,
     ("backend", "bf16"): 0.04,  # PyTorch in bf16 stays below 0.015 here; libraries round elsewhere
+    ("mask video", "pixels"): 12,  # a lossy codec may round off the corners of a square
 }

@@ -110,19 +110,20 @@ def _envelope(height: int, width: int, radius: int) -> U8:
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     v = (rows - radius * 1.12) / radius  # -1 the crown, 0 the equator, 1.38 the mouth
     u = (columns - (width - 1) / 2) / radius
-    lower = np.clip(v / 1.38, 0, 1)
-    half = np.where(v < 0, np.sqrt(np.clip(1 - v * v, 0, 1)), 1 - 0.77 * lower**1.9)
+    lower: F32 = np.clip(v / 1.38, 0, 1)
+    cone: F32 = 1 - 0.77 * lower**1.9
+    half: F32 = np.where(v < 0, np.sqrt(np.clip(1 - v * v, 0, 1)), cone)
     inside = (np.abs(u) <= half) & (v > -1) & (v < 1.38)
     side = np.clip(u / np.maximum(half, 1e-6), -1, 1)
     gore = np.floor((np.arcsin(side) / np.pi + 0.5) * 8).astype(int) % 2
     skin = np.where(gore[..., None] == 0, [0.86, 0.25, 0.16], [0.97, 0.80, 0.52])
     band = (np.abs(v - 0.12) < 0.13)[..., None]
     skin = np.where(band, [0.16, 0.30, 0.46], skin)
-    facing = np.sqrt(np.clip(1 - side * side, 0, 1))
+    facing: F32 = np.sqrt(np.clip(1 - side * side, 0, 1))
     light = 0.34 + 0.42 * np.clip(0.75 * facing - 0.42 * side - 0.28 * v, 0, 1)
     glow = 0.55 * np.exp(-((v - 1.1) ** 2) / 0.9) * facing
     colour = skin * (light + glow)[..., None] + glow[..., None] * np.array([0.10, 0.05, 0.0])
-    pixels = np.concatenate([np.clip(colour, 0, 1), inside[..., None]], axis=2)
+    pixels: F32 = np.concatenate([np.clip(colour, 0, 1), inside[..., None]], axis=2)
     return np.round(pixels * 255).astype(np.uint8)
 
 
@@ -140,7 +141,7 @@ def _placed(sprite: Image.Image, x: float, y: float, tilt: float) -> Image.Image
 
 
 def _chroma_halved(drawn: F32) -> Iterator[tuple[F32, F32]]:
-    """Y, U and V of the drawing, each at its plane's size: the sample's value (limited range) times alpha, and alpha."""
+    """Y, U and V of the drawing, each at its plane's size: sample (limited range) times alpha, and alpha."""
     red, green, blue, alpha = np.moveaxis(drawn, 2, 0)
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
     yield (16 + 219 * luma) * alpha, alpha
@@ -171,7 +172,7 @@ def read_source(path: Path) -> Iterator[Planes]:
 
 def _plane(frame: av.VideoFrame, index: int, rows: int) -> U8:
     plane = frame.planes[index]
-    return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:rows, : plane.width].copy()
+    return np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:rows, : plane.width].copy()
 
 
 class Encoder:
@@ -197,7 +198,7 @@ class Encoder:
 
 def main() -> None:
     """Write city.mp4, city_clean.mp4 and city_mask.mp4 beside this file."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Make the demo clip from cityCC0.mpg.")
     parser.add_argument("source", type=Path, help="cityCC0.mpg")
     parser.add_argument("--out", type=Path, default=HERE)
     arguments = parser.parse_args()

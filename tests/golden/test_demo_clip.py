@@ -121,7 +121,7 @@ def _psnr(found: npt.NDArray[np.integer], wanted: npt.NDArray[np.integer]) -> fl
 def _at(hole: npt.NDArray[np.bool_], shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
     """The hole on a plane of `shape`: a chroma sample is in it when any of its pixels is."""
     step = hole.shape[0] // shape[0]
-    return hole.reshape(shape[0], step, shape[1], step).any(axis=(1, 3))
+    return np.asarray(hole.reshape(shape[0], step, shape[1], step).any(axis=(1, 3)))
 
 
 def _grown(hole: npt.NDArray[np.bool_], pixels: int) -> npt.NDArray[np.bool_]:
@@ -129,4 +129,4 @@ def _grown(hole: npt.NDArray[np.bool_], pixels: int) -> npt.NDArray[np.bool_]:
     padded = np.pad(hole, pixels)
     reach = range(2 * pixels + 1)
     moved = [padded[y : y + hole.shape[0], x : x + hole.shape[1]] for y in reach for x in reach]
-    return np.logical_or.reduce(moved)
+    return np.asarray(np.stack(moved).any(axis=0))

@@ -33,7 +33,7 @@ def weights(source: int, size: int) -> list[tuple[int, list[float]]]:
         centre = (index + 0.5) * scale
         first = max(0, int(centre - support + 0.5))
         last = min(source, int(centre + support + 0.5))
-        taps = [cubic((sample + 0.5 - centre) / stretch) for sample in range(first, last)]
+        taps = [cubic((sample - centre + 0.5) * (1 / stretch)) for sample in range(first, last)]
         total = sum(taps)
         rows.append((first, [tap / total for tap in taps]))
     return rows

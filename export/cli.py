@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+import models
 from runtime.errors import UsageError, VidmendError
 
 if TYPE_CHECKING:
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
 _EXAMPLES = """\
 examples:
   python export.py                                     the weights that come with vidmend
-  python export.py sttn.pth --variant official         the published checkpoint, 432x240
-  python export.py sttn.pth --variant official --size 864x480 --out bundles/large
-  python export.py sttn.pth --variant official --frames 11+5    a transformer of exactly 16 frames
-  python export.py sttn.pth --dry-run                  check the checkpoint, write nothing
+  python export.py weights.pth --variant official      the published checkpoint, 432x240
+  python export.py weights.pth --variant official --size 864x480 --out bundles/large
+  python export.py weights.pth --variant official --frames 11+5  a transformer of exactly 16 frames
+  python export.py weights.pth --variant official --dry-run      check the checkpoint, write nothing
 
-Then: python infer.py VIDEO --mask M --bundle bundles/sttn-official
+Then: python infer.py VIDEO --mask M --bundle bundles/MODEL-official
 
 exit codes: 0 done, 2 refused or failed and nothing was written, 130 interrupted and nothing was written"""
 
@@ -50,7 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("checkpoint", nargs="?", type=Path, metavar="CHECKPOINT", help=".pth or .safetensors (default: vidmend's own)")
-    add("--model", default="sttn", metavar="NAME", help="network (default: %(default)s)")
+    add("--model", default=models.DEFAULT, metavar="NAME", help="network (default: %(default)s)")
     add("--variant", metavar="V", help="trained form of the network (default: the one that fits, if only one does)")
     add("--out", type=Path, metavar="DIR", help="the bundle's folder (default: bundles/MODEL-VARIANT)")
     add("--target", default="onnx", metavar="NAME,...", help="what to make of each stage (default: %(default)s)")

@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m export.halve", description=__doc__, allow_abbrev=False)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("out", type=Path, help="the .safetensors to write")
-    parser.add_argument("--model", default="sttn")
+    parser.add_argument("--model", default=models.DEFAULT)
     parser.add_argument("--variant")
     parser.add_argument("--licence", required=True, help="under which the weights may be used, in a few words")
     options = parser.parse_args(arguments)

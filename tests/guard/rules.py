@@ -112,11 +112,11 @@ def leaves_vendors_to_their_files(source: Source) -> Iterator[str]:
 
 
 def knows_no_network_by_name(source: Source) -> Iterator[str]:
-    """No name or text of the code is a network's, outside models/, assets/ and runtime/bundle.py's DEFAULT.
+    """No name or text of the code is a network's, outside models/, assets/, bench/ and runtime/bundle.py's DEFAULT.
 
-    Comments and docstrings may cite one as their source.
+    Comments and docstrings may cite one as their source; bench/ measures what it likes, and nothing imports it.
     """
-    if source.path.startswith(("models/", "assets/", "training/")):
+    if source.path.startswith(("models/", "assets/", "bench/", "training/")):
         return
     networks = [path.stem for path in (ROOT / "models").glob("[!_]*.py")]
     pattern = re.compile(rf"(?i)({'|'.join(networks)})")

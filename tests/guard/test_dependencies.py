@@ -18,7 +18,7 @@ MODULES = {  # by distribution, where the module is called otherwise
 }
 TOOLS = {  # by distribution, what is run or configured instead of imported: the file and the text in it
     "setuptools": ("pyproject.toml", 'build-backend = "setuptools.build_meta"'),
-    "pytest-xdist": ("Makefile", "-m pytest -n $(WORKERS)"),
+    "pytest-xdist": ("Makefile", "-m pytest -q -n $(WORKERS)"),
     "pytest-timeout": ("pyproject.toml", "\ntimeout = "),
     "ruff": ("Makefile", "ruff check"),
     "pyright": ("Makefile", "/pyright"),

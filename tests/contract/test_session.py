@@ -1,0 +1,147 @@
+"""A session repairs what is masked, works only where there is a hole, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from runtime import backends
+from runtime.bundle import read_bundle
+from runtime.frame import Frame, Hole
+from runtime.program import Precision, Program, Request, Tensors
+from runtime.session import Session, Settings
+from tests.oracle import dilated, published
+from tests.pictures import as_clip, moving_holes, moving_pictures, picture_of
+from tests.tiny import HEIGHT, WIDTH, tiny_network
+from tests.tolerances import TOLERANCE
+
+
+class Counting:
+    """The null backend, counting calls by stage; the decoder fails at call number `fails_at`."""
+
+    target = "onnx"
+    rank = None
+
+    def __init__(self, fails_at: int = 0) -> None:
+        self.calls: dict[str, int] = {"encoder": 0, "transformer": 0, "decoder": 0}
+        self.fails_at = fails_at
+
+    def why_not(self) -> str | None:
+        return None
+
+    def precision(self, asked: Precision) -> str:
+        return "zeros"
+
+    def open(self, request: Request) -> Program:
+        return CountingProgram(self, request.stage.name)
+
+
+class CountingProgram:
+    """Zeros of one stage."""
+
+    def __init__(self, backend: Counting, stage: str) -> None:
+        self.backend, self.stage = backend, stage
+
+    def enqueue(self, inputs: Tensors, outputs: Tensors) -> None:
+        self.backend.calls[self.stage] += 1
+        if self.stage == "decoder" and self.backend.calls["decoder"] == self.backend.fails_at:
+            raise RuntimeError("the device is gone")
+        for output in outputs.values():
+            output.fill(0)
+
+
+def clip(length: int, masked: range) -> Iterator[tuple[Frame, Hole | None]]:
+    holes = moving_holes(length, WIDTH, HEIGHT)
+    chosen = [hole if index in masked else None for index, hole in enumerate(holes)]
+    return as_clip(moving_pictures(length, WIDTH, HEIGHT), chosen)
+
+
+def test_every_frame_is_encoded_once_however_many_windows_see_it(any_window: Path) -> None:
+    backend = Counting()
+    frames = list(Session(read_bundle(any_window), backend, Settings()).restore(clip(60, range(60))))
+    assert [frame.index for frame in frames] == list(range(60))
+    windows = 1 + -(-(60 - 11) // 5)
+    assert backend.calls == {"encoder": 60, "transformer": windows, "decoder": 11 * windows}
+
+
+def test_windows_without_a_hole_are_not_run(any_window: Path) -> None:
+    backend = Counting()
+    list(Session(read_bundle(any_window), backend, Settings()).restore(clip(200, range(100, 103))))
+    assert backend.calls["transformer"] == 3  # windows of 11 frames, 5 apart, that reach frames 100 to 102
+    assert backend.calls["decoder"] <= 3 * 3
+    assert backend.calls["encoder"] < 40
+
+
+def test_a_mask_on_a_few_frames_gives_what_the_published_program_gives(any_window: Path) -> None:
+    """Windows that are left out change nothing."""
+    pictures = moving_pictures(40, WIDTH, HEIGHT)
+    holes = [hole if 12 <= index < 15 else np.zeros_like(hole) for index, hole in enumerate(moving_holes(40, 96, 48))]
+    settings = Settings(schedule="reference")
+    session = Session(read_bundle(any_window), backends.get("onnxruntime"), settings)
+    found = np.stack([picture_of(frame) for frame in session.restore(as_clip(pictures, holes))])
+    wanted = np.stack(published(tiny_network(), pictures, [hole.astype(np.uint8) for hole in holes], WIDTH, HEIGHT))
+    difference = np.abs(found.astype(int) - wanted).max(axis=-1)
+    assert difference.max() <= TOLERANCE["published", "levels"]
+    assert np.mean(difference > 0) <= TOLERANCE["published", "share of pixels"]
+
+
+@pytest.mark.parametrize("schedule", ["steady", "reference"])
+def test_everything_outside_the_hole_is_the_sources_own(schedule: str, any_window: Path) -> None:
+    pictures, holes = moving_pictures(23, WIDTH, HEIGHT), moving_holes(23, WIDTH, HEIGHT)
+    session = Session(read_bundle(any_window), backends.get("onnxruntime"), Settings(schedule=schedule))
+    for picture, hole, frame in zip(pictures, holes, session.restore(as_clip(pictures, holes)), strict=True):
+        grown = dilated(hole)
+        assert (picture_of(frame)[~grown] == picture[~grown]).all()
+        assert (picture_of(frame)[grown] != picture[grown]).any()
+
+
+def test_a_session_serves_one_clip_after_another(any_window: Path) -> None:
+    session = Session(read_bundle(any_window), backends.get("onnxruntime"), Settings())
+    first, second = ([picture_of(frame) for frame in session.restore(clip(20, range(20)))] for _ in range(2))
+    assert (np.stack(first) == np.stack(second)).all()
+
+
+@pytest.mark.parametrize("taken", [1, 5])
+def test_leaving_early_stops_every_thread(taken: int, any_window: Path) -> None:
+    before = threading.active_count()
+    repaired = Session(read_bundle(any_window), Counting(), Settings()).restore(clip(300, range(300)))
+    for _ in range(taken):
+        next(repaired)
+    repaired.close()
+    assert threading.active_count() == before
+
+
+def test_an_error_of_the_source_arrives_and_stops_every_thread(any_window: Path) -> None:
+    def damaged() -> Iterator[tuple[Frame, Hole | None]]:
+        yield from clip(30, range(30))
+        raise OSError("the disk is gone")
+
+    before = threading.active_count()
+    with pytest.raises(OSError, match="the disk is gone"):
+        list(Session(read_bundle(any_window), Counting(), Settings()).restore(damaged()))
+    assert threading.active_count() == before
+
+
+def test_an_error_of_the_network_arrives_and_stops_every_thread(any_window: Path) -> None:
+    before = threading.active_count()
+    with pytest.raises(RuntimeError, match="the device is gone"):
+        list(Session(read_bundle(any_window), Counting(fails_at=30), Settings()).restore(clip(300, range(300))))
+    assert threading.active_count() == before
+
+
+def test_no_frames_give_no_frames(any_window: Path) -> None:
+    assert list(Session(read_bundle(any_window), Counting(), Settings()).restore(iter(()))) == []
+
+
+@pytest.mark.parametrize("grown", [0, 4, 9])
+def test_dilation_is_what_was_asked_for(grown: int, any_window: Path) -> None:
+    hole = np.zeros((HEIGHT, WIDTH), np.bool_)
+    hole[24, 48] = True
+    pictures = [np.full((HEIGHT, WIDTH, 3), 255, np.uint8)]
+    session = Session(read_bundle(any_window), Counting(), Settings(dilate=grown))
+    (frame,) = session.restore(as_clip(pictures, [hole]))
+    assert (picture_of(frame)[..., 0] != 255).sum() == 2 * grown * grown + 2 * grown + 1  # a diamond

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 
 from runtime.ahead import ahead
 from runtime.blend import CentredAverage, PublishedAverage
@@ -13,7 +14,7 @@ from runtime.clock import Clock
 from runtime.device import Pool, Shape
 from runtime.frame import Frame, Hole
 from runtime.program import Backend, Precision, Program, Request
-from runtime.schedule import make_schedule, steps
+from runtime.schedule import Schedule, make_schedule, steps
 from runtime.stages import Clip, Encoder, Repaired, Staged, encode, paint, prepare, transform
 from runtime.transformer import Transformer
 
@@ -35,22 +36,17 @@ class Session:
 
     def __init__(self, bundle: Bundle, backend: Backend, settings: Settings) -> None:
         """Open the stages; raises `BundleError`, `BackendUnavailable` or `UsageError`."""
-        self._bundle = bundle
-        self._backend = backend
         self._settings = settings
         self._rule = bundle.manifest.pixels
         self._schedule = make_schedule(settings.schedule, bundle.manifest.schedule)
         self._make_blend = PublishedAverage if self._schedule.to_the_letter else CentredAverage
-        self._precision: Precision = "fp32" if self._schedule.to_the_letter else settings.precision
-        self._encoder = self._open("encoder", {"B": 1})
-        self._decoder = self._open("decoder", {"B": 1})
-        self._transformer = self._open_transformer()
+        stages = _Stages(bundle, backend, "fp32" if self._schedule.to_the_letter else settings.precision)
+        self._encoder = stages.open("encoder", {"B": 1})
+        self._decoder = stages.open("decoder", {"B": 1})
+        self._transformer = stages.transformer(self._schedule)
+        self._feature_shape = stages.feature_shape()
+        self.precision = backend.precision(stages.precision)  # the type that the backend computes in
         self.clock = Clock()
-
-    @property
-    def precision(self) -> str:
-        """The type that the backend computes in."""
-        return self._backend.precision(self._precision)
 
     def restore(self, clip: Iterable[tuple[Frame, Hole | None]]) -> Generator[Frame, None, None]:
         """Frames with their masks at the source's size -> the same frames repaired, in order.
@@ -71,22 +67,31 @@ class Session:
         with closing(staged):
             clip = Clip(staged)
             pool = Pool()
-            encoder = Encoder(self._encoder, self._rule, self._feature_shape(), pool)
+            encoder = Encoder(self._encoder, self._rule, self._feature_shape, pool)
             encoded = encode(steps(self._schedule, clip.exists), clip, encoder, self._schedule, self.clock)
             completed = transform(encoded, self._transformer, pool, self.clock)
             yield from paint(completed, clip, self._decoder, self._rule, self._make_blend, pool, self.clock)
 
-    def _open(self, name: str, sizes: Mapping[str, int]) -> Program:
-        stage = self._bundle.stage(name)
-        path = self._bundle.file(stage, self._backend.target)
-        return self._backend.open(Request(path, stage, sizes, self._precision))
 
-    def _open_transformer(self) -> Transformer:
-        stage = self._bundle.stage("transformer")
-        self._bundle.file(stage, self._backend.target)  # a damaged file shows before anything is written
-        rule = self._bundle.manifest.schedule
-        return Transformer(stage, rule, self._schedule.full_window, lambda sizes: self._open("transformer", sizes))
+@dataclass(frozen=True, slots=True)
+class _Stages:
+    """What opens the bundle's stages; knows no session, so that a session is freed as soon as it is dropped."""
 
-    def _feature_shape(self) -> Shape:
-        shape = self._bundle.stage("encoder").outputs[0].shape[1:]
+    bundle: Bundle
+    backend: Backend
+    precision: Precision
+
+    def open(self, name: str, sizes: Mapping[str, int]) -> Program:
+        stage = self.bundle.stage(name)
+        path = self.bundle.file(stage, self.backend.target)
+        return self.backend.open(Request(path, stage, sizes, self.precision))
+
+    def transformer(self, schedule: Schedule) -> Transformer:
+        stage = self.bundle.stage("transformer")
+        self.bundle.file(stage, self.backend.target)  # a damaged file shows before anything is written
+        rule = self.bundle.manifest.schedule
+        return Transformer(stage, rule, schedule.full_window, partial(self.open, "transformer"))
+
+    def feature_shape(self) -> Shape:
+        shape = self.bundle.stage("encoder").outputs[0].shape[1:]
         return tuple(int(size) for size in shape)

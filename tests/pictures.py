@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -39,7 +39,7 @@ def moving_holes(length: int, width: int, height: int) -> list[Hole]:
     return holes
 
 
-def as_clip(pictures: list[RGB], holes: list[Hole] | list[None]) -> Iterator[tuple[Frame, Hole | None]]:
+def as_clip(pictures: Sequence[RGB], holes: Sequence[Hole | None]) -> Iterator[tuple[Frame, Hole | None]]:
     """Pictures as RGB frames with their holes."""
     for index, (picture, hole) in enumerate(zip(pictures, holes, strict=True)):
         planes = tuple(np.ascontiguousarray(picture[..., channel]) for channel in range(3))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -103,6 +105,19 @@ def test_a_session_serves_one_clip_after_another(any_window: Path) -> None:
     session = Session(read_bundle(any_window), backends.get("onnxruntime"), Settings())
     first, second = ([picture_of(frame) for frame in session.restore(clip(20, range(20)))] for _ in range(2))
     assert (np.stack(first) == np.stack(second)).all()
+
+
+def test_a_session_that_is_dropped_is_freed_at_once(any_window: Path) -> None:
+    """Not when the garbage collector comes by: it cannot see how much memory the libraries hold."""
+    session = Session(read_bundle(any_window), backends.get("onnxruntime"), Settings())
+    list(session.restore(clip(12, range(12))))
+    watched = weakref.ref(session._transformer)
+    gc.disable()
+    try:
+        del session
+        assert watched() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("taken", [1, 5])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given
@@ -109,7 +110,12 @@ def test_rgb_survives_the_way_through_deep_samples(matrix: int, full: bool, seed
     assert np.array_equal(got, np.stack([red, green, blue], axis=-1))
 
 
-@pytest.mark.parametrize("matrix", [1, 6, 9])
+OLD_PYAV = pytest.mark.skipif(
+    int(av.__version__.split(".")[0]) < 18, reason="PyAV before 18 gives libswscale other coefficients for BT.2020"
+)
+
+
+@pytest.mark.parametrize("matrix", [1, 6, pytest.param(9, marks=OLD_PYAV)])
 @pytest.mark.parametrize("full", [False, True])
 def test_rgb_is_near_what_libswscale_gives(matrix: int, full: bool) -> None:
     smooth = np.linspace(30, 220, 32 * 64).reshape(32, 64)

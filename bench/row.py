@@ -47,8 +47,8 @@ def run_in_child(row: Row) -> Outcome:
     command = [sys.executable, "-m", "bench.measure", json.dumps(fields)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        return Outcome(None, 0.0, last)
+        said = done.stderr.strip().splitlines()
+        return Outcome(None, 0.0, said[-1] if said else f"ended with exit code {done.returncode}")
     result = json.loads(done.stdout.splitlines()[-1])
     figures = Figures(result["frames"], result["seconds"], result["note"])
     return Outcome(figures, result["peak_mib"], "")

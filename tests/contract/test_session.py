@@ -31,6 +31,7 @@ class Counting:
     def __init__(self, fails_at: int = 0) -> None:
         self.calls: dict[str, int] = {"encoder": 0, "transformer": 0, "decoder": 0}
         self.fails_at = fails_at
+        self.asked: set[Precision] = set()
 
     def why_not(self) -> str | None:
         return None
@@ -39,6 +40,7 @@ class Counting:
         return "zeros"
 
     def open(self, request: Request) -> Program:
+        self.asked.add(request.precision)
         return CountingProgram(self, request.stage.name)
 
 
@@ -146,6 +148,15 @@ def test_an_error_of_the_network_arrives_and_stops_every_thread(any_window: Path
     with pytest.raises(RuntimeError, match="the device is gone"):
         list(Session(read_bundle(any_window), Counting(fails_at=30), Settings()).restore(clip(300, range(300))))
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(("schedule", "precision"), [("steady", "auto"), ("reference", "fp32")])
+def test_the_published_protocol_is_never_run_in_less_than_fp32(
+    schedule: str, precision: Precision, any_window: Path
+) -> None:
+    backend = Counting()
+    list(Session(read_bundle(any_window), backend, Settings(schedule=schedule)).restore(clip(12, range(12))))
+    assert backend.asked == {precision}
 
 
 def test_no_frames_give_no_frames(any_window: Path) -> None:

@@ -7,12 +7,13 @@ import importlib.util
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 import models
+from runtime.arguments import OneLineParser
 from runtime.errors import UsageError, VidmendError
 
 if TYPE_CHECKING:
@@ -35,14 +36,9 @@ exit codes: 0 done, 2 refused or failed and nothing was written, 130 interrupted
 _NEEDED = ("torch", "onnx", "onnxruntime", "polygraphy", "safetensors")
 
 
-class _OneLineParser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (python {self.prog} --help shows how)\n")
-
-
 def build_parser() -> argparse.ArgumentParser:
     """The options of export.py."""
-    parser = _OneLineParser(
+    parser = OneLineParser(
         prog="export.py",
         description="Turn a trained checkpoint into a bundle that infer.py runs, and compare each graph with PyTorch.",
         epilog=_EXAMPLES,

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import NoReturn
 
 from runtime import backends, schedule
+from runtime.arguments import OneLineParser
 from runtime.bundle import DEFAULT
 from runtime.errors import VidmendError
 from runtime.job import Job, Summary, repair
@@ -31,14 +31,9 @@ examples:
 exit codes: 0 done, 2 nothing was written, 3 done but frames of a damaged video are lost, 130 interrupted"""
 
 
-class _OneLineParser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (python {self.prog} --help shows how)\n")
-
-
 def build_parser() -> argparse.ArgumentParser:
     """The options of infer.py."""
-    parser = _OneLineParser(
+    parser = OneLineParser(
         prog="infer.py",
         description="Fill holes in a video: what a mask marks is replaced, every other pixel stays the source's own.",
         epilog=_EXAMPLES,

@@ -2,8 +2,8 @@
 
     python -m bench.published CLIP [--frames N]
 
-The program is the tests' re-enactment of it (tests/oracle.py).  The clip's masks lie beside it.  A clip of another size
-than the network's is resized first, as the program does.
+The program is the tests' re-enactment of it (tests/oracle.py).  The clip is of the network's own size, its
+masks lie beside it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from export.checkpoint import load, read_checkpoint
 from export.plan import WEIGHTS
 from runtime import backends
 from runtime.bundle import DEFAULT, read_bundle
-from runtime.errors import VidmendError
+from runtime.errors import UsageError, VidmendError
 from runtime.frame import Colour, Frame, Hole, Layout
 from runtime.job import find_bundle
 from runtime.masks import find_mask_beside, open_masks
@@ -56,6 +56,8 @@ def _compare(clip: Path, count: int, backend_name: str) -> None:
     bundle = read_bundle(find_bundle(DEFAULT))
     rule = bundle.manifest.pixels
     with VideoReader(clip) as reader, closing(open_masks(find_mask_beside(clip), (), reader.info)) as source:
+        if (reader.info.width, reader.info.height) != (rule.width, rule.height):
+            raise UsageError(f"{clip}: wanted a clip of {rule.width}x{rule.height}, the network's own size")
         pairs = [(frame, source.read(frame.index)) for frame in islice(reader, count)]
     pictures = [shrink(frame, rule) for frame, _ in pairs]
     empty = np.zeros((rule.height, rule.width), np.bool_)

@@ -95,7 +95,7 @@ def measure(row: Row, network: TorchNetwork, schedule_name: str, bundle: Bundle)
     windows = list(schedule.windows(lambda index: index < len(frames)))
     middle = max(0, len(windows) // 2 - WINDOWS // 2)
     chosen = windows[middle : middle + WINDOWS]
-    make_blend = PublishedAverage if schedule_name == "reference" else CentredAverage
+    make_blend = PublishedAverage if schedule.to_the_letter else CentredAverage
     blends = {index: make_blend() for index in range(len(frames))}
 
     def run(window: FrameWindow) -> float:

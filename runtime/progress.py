@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 
+from rich import progress as rich_progress
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
-Report = Callable[[int, int | None], None]  # frames done, frames in all where that is known
+from runtime.job import Progress
 
 
 @contextmanager
-def shown(title: str) -> Generator[Report, None, None]:
+def shown(title: str) -> Generator[Progress, None, None]:
     """A bar on standard error while the block runs; nothing where that is no terminal."""
     console = Console(stderr=True)
     columns = (
@@ -22,7 +23,7 @@ def shown(title: str) -> Generator[Report, None, None]:
         TextColumn("{task.fields[fps]} fps"),
         TimeRemainingColumn(compact=True),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with rich_progress.Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(title, total=None, fps="-")
 
         def report(done: int, total: int | None) -> None:

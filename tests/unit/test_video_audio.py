@@ -8,15 +8,9 @@ from pathlib import Path
 import av
 import pytest
 
-from runtime.video import VideoReader, open_writer
+from runtime.video import VideoReader
 from tests.clips import Clip, write_clip
-
-
-def recode(source: Path, out: Path, crf: int = 0) -> list[str]:
-    with VideoReader(source) as reader, open_writer(out, reader.info, crf=crf) as writer:
-        for frame in reader:
-            writer.write(frame)
-    return list(writer.notes)
+from tests.recoded import recode
 
 
 def times(path: Path) -> list[Fraction]:

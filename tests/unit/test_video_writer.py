@@ -14,6 +14,7 @@ from runtime.errors import OutputError
 from runtime.frame import Colour, Frame, Layout
 from runtime.video import VideoInfo, VideoReader, open_writer, probe
 from tests.clips import Clip, write_clip
+from tests.recoded import recode
 
 UNEVEN = [0, 3000, 6007, 9500, 20000, 24001, 33333, 40000, 50000, 90000]
 ROUNDING = Colour(2, 2, 2, full_range=False)
@@ -22,13 +23,6 @@ ROUNDING = Colour(2, 2, 2, full_range=False)
 def read(path: Path) -> list[Frame]:
     with VideoReader(path) as reader:
         return list(reader)
-
-
-def recode(source: Path, out: Path, crf: int = 0) -> list[str]:
-    with VideoReader(source) as reader, open_writer(out, reader.info, crf=crf) as writer:
-        for frame in reader:
-            writer.write(frame)
-    return list(writer.notes)
 
 
 def times(path: Path) -> list[Fraction]:

@@ -43,7 +43,7 @@ clean:  ## remove what was made here; bundles/ stays
 # A stamp is an extra of pyproject.toml that is installed; those that contain others renew their stamps too.
 $(VENV)/.demo: pyproject.toml | $(BIN)/pip
 	@echo "installing what the demo needs into $(VENV)"
-	@$(INSTALL) '.[cpu,demo]'
+	@$(INSTALL) '.[cpu]'
 	@touch $@
 
 $(VENV)/.test: pyproject.toml | $(BIN)/pip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+import cv2
 import numpy as np
 
 from runtime.frame import RGB, Hole
@@ -44,8 +45,6 @@ def telea(picture: RGB, hole: Hole, radius: float = 3.0) -> RGB:
 
     Picture uint8 `[H, W, 3]`, hole `[H, W]`, `radius` in pixels.
     """
-    import cv2
-
     filled = cv2.inpaint(picture, hole.astype(np.uint8) * 255, radius, cv2.INPAINT_TELEA)
     return np.asarray(filled, np.uint8)
 

@@ -14,6 +14,15 @@ Hole = npt.NDArray[np.bool_]  # [H, W], True where pixels are to be replaced
 
 
 @dataclass(frozen=True, slots=True)
+class MaskRun:
+    """A hole that stays the same over a run of frames."""
+
+    first: int  # index of the first frame
+    last: int | None  # of the last one; None: the end of the video, or not known before it is decoded
+    hole: Hole  # in the orientation of the decoded planes
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """How the planes of a frame are organised."""
 
@@ -52,3 +61,12 @@ class Frame:
     def width(self) -> int:
         """Columns of the full-resolution plane."""
         return self.planes[0].shape[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Masked:
+    """A frame on its way in."""
+
+    frame: Frame
+    hole: Hole | None  # of the frame's size, in the orientation of its planes; None: nothing is replaced
+    cut: bool = False  # whether a new scene begins with this frame

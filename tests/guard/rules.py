@@ -13,7 +13,7 @@ FILE_LINES = 300  # a file stays below
 FUNCTION_LINES = 40  # a function stays below, decorators not counted
 
 _PICKLES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
-_VENDORS = {"onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "pycuda", "cv2", "PyNvVideoCodec"}
+_VENDORS = {"onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "pycuda", "PyNvVideoCodec"}
 _BOUNDS = {"abs", "rel", "atol", "rtol", "tol", "tolerance", "decimal", "places", "delta", "significant"}
 
 
@@ -94,7 +94,7 @@ def leaves_video_to_the_video_files(source: Source) -> Iterator[str]:
 
 
 def leaves_vendors_to_their_files(source: Source) -> Iterator[str]:
-    """A vendor library is imported, in a function, by the backend or target of its name (cv2: by calib/metrics)."""
+    """A vendor library is imported, in a function, by the backend or target of its name."""
     if source.path.startswith("bench/"):  # it compares libraries, and nothing imports it
         return
     eager = {id(statement) for statement in at_import_time(source.tree)}
@@ -104,7 +104,6 @@ def leaves_vendors_to_their_files(source: Source) -> Iterator[str]:
             continue
         homes = {f"runtime/backends/{library}.py", f"export/targets/{library}.py"}
         homes |= {"runtime/device.py"} if library == "pycuda" else set()
-        homes |= {"calib/metrics.py"} if library == "cv2" else set()
         if source.path not in homes:
             yield source.at(node, f"imports {library}, which belongs in {' or '.join(sorted(homes))}")
         elif id(node) in eager:

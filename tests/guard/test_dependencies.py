@@ -15,6 +15,7 @@ MODULES = {  # by distribution, where the module is called otherwise
     "pillow": "PIL",
     "onnxruntime-gpu": "onnxruntime",
     "opencv-python-headless": "cv2",
+    "scenedetect-headless": "scenedetect",
 }
 TOOLS = {  # by distribution, what is run or configured instead of imported: the file and the text in it
     "setuptools": ("pyproject.toml", 'build-backend = "setuptools.build_meta"'),
@@ -26,12 +27,12 @@ TOOLS = {  # by distribution, what is run or configured instead of imported: the
 }
 EXTRAS = {  # by folder, the lists whose packages it may import; "" is what everybody has
     "runtime": ("", "cpu", "cuda", "tensorrt"),
-    "calib": ("", "cpu", "demo"),
+    "calib": ("", "cpu"),
     "models": ("export",),
     "export": ("", "cpu", "export", "tensorrt"),
-    "bench": ("", "cpu", "export", "demo", "test"),
-    "tests": ("", "cpu", "export", "demo", "test"),
-    "assets": ("", "demo"),  # the script that made the demo clip
+    "bench": ("", "cpu", "export", "test"),
+    "tests": ("", "cpu", "export", "test"),
+    "assets": ("",),  # the script that made the demo clip
 }
 SELF_EVIDENT = {"pytest", "ruff"}  # the list's own heading says what for
 LATER = re.compile(r"\bno .* uses it yet$")
@@ -154,7 +155,7 @@ def test_a_dependency_that_misstates_its_use_is_noticed(modules: set[str], name:
 
 @pytest.mark.parametrize(
     ("path", "text"),
-    [("runtime/x.py", "import requests"), ("runtime/x.py", "def f():\n    import cv2"), ("calib/x.py", "import torch")],
+    [("runtime/x.py", "import requests"), ("runtime/x.py", "def f():\n    import torch"), ("calib/x.py", "import torch")],
 )
 def test_an_import_that_no_list_brings_is_noticed(path: str, text: str, dependencies: list[Dependency]) -> None:
     assert undeclared([Source(path, text)], dependencies)

@@ -16,7 +16,7 @@ PACKAGES = ("bench", "calib", "export", "models", "runtime")
 BROKEN = {
     "runtime/session.py": "import torch",
     "runtime/job.py": "from export import build",
-    "runtime/masks.py": "import cv2",
+    "runtime/masks.py": "import calib",
     "runtime/bundle.py": "import numpy",
     "models/network.py": "from runtime import frame",
     "calib/metrics.py": "import models",
@@ -28,7 +28,7 @@ BROKEN = {
 PURE = """
 import importlib, pkgutil, sys
 
-REFUSED = {"torch", "onnx", "polygraphy", "safetensors", "cv2", "pycuda", "onnxruntime", "openvino", "tensorrt",
+REFUSED = {"torch", "onnx", "polygraphy", "safetensors", "pycuda", "onnxruntime", "openvino", "tensorrt",
            "tensorrt_rtx", "PyNvVideoCodec", "models", "export", "calib", "training", "bench"}
 
 class Refuse:

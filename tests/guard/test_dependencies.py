@@ -155,7 +155,11 @@ def test_a_dependency_that_misstates_its_use_is_noticed(modules: set[str], name:
 
 @pytest.mark.parametrize(
     ("path", "text"),
-    [("runtime/x.py", "import requests"), ("runtime/x.py", "def f():\n    import torch"), ("calib/x.py", "import torch")],
+    [
+        ("runtime/x.py", "import requests"),
+        ("runtime/x.py", "def f():\n    import torch"),
+        ("calib/x.py", "import torch"),
+    ],
 )
 def test_an_import_that_no_list_brings_is_noticed(path: str, text: str, dependencies: list[Dependency]) -> None:
     assert undeclared([Source(path, text)], dependencies)

@@ -7,11 +7,12 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 WORKERS ?= 2
+SEEDS ?= 200
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: help demo test lint types bench docs clean
+.PHONY: help demo test fuzz lint types bench docs clean
 
 help:  ## say what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -21,6 +22,9 @@ demo: $(VENV)/.demo  ## repair a real video (assets/demo) with the default netwo
 
 test: $(VENV)/.test  ## run every test; WORKERS=N processes
 	$(BIN)/python -m pytest -q -n $(WORKERS)
+
+fuzz: $(VENV)/.test  ## damage small videos in 200 ways and repair them; SEEDS=N
+	$(BIN)/python -m tests.fuzz --seeds $(SEEDS)
 
 lint: $(VENV)/.dev  ## check style and the import law
 	$(BIN)/ruff check .

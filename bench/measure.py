@@ -10,7 +10,11 @@ from pathlib import Path
 
 from bench.row import Figures, Row
 from runtime.bundle import read_bundle
-from runtime.job import Job, repair
+from runtime.job import Job
+from runtime.masks import Request
+from runtime.progress import silent
+from runtime.regions import Choice
+from runtime.repair import repair
 
 
 def main(text: str) -> None:
@@ -25,8 +29,17 @@ def main(text: str) -> None:
 
 def _backend(row: Row) -> Figures:
     """The product itself, from file to file."""
-    job = Job(row.video, row.out, mask=row.mask, bundle=str(row.bundle), backend=row.name, overwrite=True)
-    summary = repair(job, lambda written, total: None)
+    job = Job(
+        row.video,
+        row.out,
+        masks=Request(masks=(row.mask,)),
+        cuts="none",
+        regions=Choice(mode="full"),  # as the PyTorch rows do it
+        bundle=str(row.bundle),
+        backend=row.name,
+        overwrite=True,
+    )
+    summary = repair(job, silent)
     shares = ", ".join(f"{stage} {seconds / summary.seconds:.0%}" for stage, seconds in summary.busy.items())
     return Figures(summary.frames, summary.seconds, f"{summary.precision}; loading included; busy: {shares}")
 

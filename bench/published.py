@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import cast
@@ -19,17 +18,16 @@ from typing import cast
 import numpy as np
 
 import models
+from calib.clips import mask_of, read_masked, whole_frame
 from export.checkpoint import load, read_checkpoint
 from export.plan import WEIGHTS
 from runtime import backends
 from runtime.bundle import DEFAULT, read_bundle
 from runtime.errors import UsageError, VidmendError
-from runtime.frame import Colour, Frame, Hole, Layout
+from runtime.frame import Colour, Frame, Hole, Layout, Masked
 from runtime.job import find_bundle
-from runtime.masks import find_mask_beside, open_masks
 from runtime.pixels import shrink
 from runtime.session import Session, Settings
-from runtime.video import VideoReader
 from tests.oracle import Network, published
 
 GBR = Layout("rgb", 8, 0, 0)
@@ -55,20 +53,21 @@ def main(arguments: Sequence[str]) -> int:
 def _compare(clip: Path, count: int, backend_name: str) -> None:
     bundle = read_bundle(find_bundle(DEFAULT))
     rule = bundle.manifest.pixels
-    with VideoReader(clip) as reader, closing(open_masks(find_mask_beside(clip), (), reader.info)) as source:
-        if (reader.info.width, reader.info.height) != (rule.width, rule.height):
-            raise UsageError(f"{clip}: wanted a clip of {rule.width}x{rule.height}, the network's own size")
-        pairs = [(frame, source.read(frame.index)) for frame in islice(reader, count)]
-    pictures = [shrink(frame, rule) for frame, _ in pairs]
-    empty = np.zeros((rule.height, rule.width), np.bool_)
-    masks = [empty if mask is None else mask for _, mask in pairs]
+    clean = list(islice(read_masked(clip), count))
+    frame = clean[0].frame
+    if (frame.width, frame.height) != (rule.width, rule.height):
+        raise UsageError(f"{clip}: wanted a clip of {rule.width}x{rule.height}, the network's own size")
+    whole = whole_frame(frame)
+    pictures = [shrink(masked.frame, whole.crop, rule) for masked in clean]
+    masks = [mask_of(masked) for masked in clean]
     frames = [
         Frame(index, index, tuple(np.ascontiguousarray(picture[..., c]) for c in range(3)), GBR, SRGB)
         for index, picture in enumerate(pictures)
     ]
     name, backend = backends.choose(backend_name)
     session = Session(bundle, backend, Settings(schedule="reference", precision="fp32"))
-    found = [np.stack(frame.planes, -1) for frame in session.restore(zip(frames, masks, strict=True))]
+    restored = session.restore(map(Masked, frames, masks), [whole])
+    found = [np.stack(done.frame.planes, -1) for done in restored]
     wanted = published(_network(bundle.manifest.variant), pictures, _bytes(masks), rule.width, rule.height)
     difference = np.abs(np.stack(found).astype(int) - np.stack(wanted)).max(axis=-1)
     print(

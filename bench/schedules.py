@@ -10,23 +10,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
+from calib.clips import picture_of, read_masked, replaced_in_whole, whole_frame
 from calib.metrics import psnr_in_hole, telea
 from runtime import backends, schedule
 from runtime.bundle import DEFAULT, Bundle, read_bundle
 from runtime.errors import UsageError, VidmendError
-from runtime.frame import RGB, Frame, Hole
+from runtime.frame import Masked
 from runtime.job import find_bundle
-from runtime.masks import cover, find_mask_beside, open_masks, spread
-from runtime.pixels import rgb_at
 from runtime.session import Session, Settings
-from runtime.video import VideoReader
+from runtime.video import open_reader
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -52,44 +50,29 @@ def _print_table(clips: Sequence[Path], count: int, bundle: Bundle, backend_name
     print(f"{'clip':16} {'frames':>6} " + " ".join(f"{name:>10}" for name in columns))
     rows: list[list[float]] = []
     for clip, lender in zip(clips, (*clips[1:], clips[0]), strict=True):
-        frames, masks = _read(clip, lender, count)
-        truth = [_rgb(frame) for frame in frames]
-        holes = [_filled(mask, bundle) for mask in masks]
+        clip_masked = _read(clip, lender, count)
+        truth = [picture_of(masked.frame) for masked in clip_masked]
+        holes = [replaced_in_whole(masked, bundle.manifest.pixels) for masked in clip_masked]
         row: list[float] = []
         for name in schedule.NAMES:
             session = Session(bundle, backend, Settings(schedule=name, precision="fp32"))
-            repaired = session.restore(zip(frames, masks, strict=True))
-            row.append(psnr_in_hole((_rgb(frame) for frame in repaired), truth, holes))
+            repaired = session.restore(clip_masked, [whole_frame(clip_masked[0].frame)])
+            row.append(psnr_in_hole((picture_of(done.frame) for done in repaired), truth, holes))
         row.append(psnr_in_hole(map(telea, truth, holes), truth, holes))
         rows.append(row)
-        print(f"{clip.stem:16} {len(frames):>6} " + " ".join(f"{value:>10.2f}" for value in row), flush=True)
+        print(f"{clip.stem:16} {len(truth):>6} " + " ".join(f"{value:>10.2f}" for value in row), flush=True)
     print(f"{'mean':16} {'':>6} " + " ".join(f"{value:>10.2f}" for value in np.mean(rows, axis=0)))
 
 
-def _read(clip: Path, lender: Path, count: int) -> tuple[list[Frame], list[Hole]]:
+def _read(clip: Path, lender: Path, count: int) -> list[Masked]:
     """Frames of `clip` with the masks that lie beside `lender`, as many as both have."""
-    masks = list(islice(_masks(lender), count))
-    with VideoReader(clip) as reader:
+    masks = [masked.hole for masked in islice(read_masked(lender), count)]
+    with open_reader(clip) as reader:
         frames = list(islice(reader, len(masks)))
-    if (frames[0].height, frames[0].width) != masks[0].shape:
+    hole = next((mask for mask in masks if mask is not None), None)
+    if hole is not None and (frames[0].height, frames[0].width) != hole.shape:
         raise UsageError(f"{clip} and the masks of {lender} differ in size; name clips of one size")
-    return frames, masks[: len(frames)]
-
-
-def _masks(clip: Path) -> Iterator[Hole]:
-    with VideoReader(clip) as reader, closing(open_masks(find_mask_beside(clip), (), reader.info)) as masks:
-        for frame in reader:
-            mask = masks.read(frame.index)
-            yield np.zeros((frame.height, frame.width), np.bool_) if mask is None else mask
-
-
-def _filled(mask: Hole, bundle: Bundle) -> Hole:
-    rule = bundle.manifest.pixels
-    return spread(cover(mask, rule, rule.dilate), mask.shape[1], mask.shape[0])
-
-
-def _rgb(frame: Frame) -> RGB:
-    return np.asarray(rgb_at(frame, frame.width, frame.height), np.uint8)
+    return list(map(Masked, frames, masks))
 
 
 if __name__ == "__main__":

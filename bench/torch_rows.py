@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
 import numpy as np
@@ -12,13 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from bench.row import Figures, Row
+from calib.clips import read_masked, whole_frame
 from runtime.blend import CentredAverage, PublishedAverage, samples
-from runtime.bundle import Bundle
-from runtime.frame import RGB, Frame, Hole
-from runtime.masks import cover, open_masks
-from runtime.pixels import composite, normalise, shrink
+from runtime.bundle import Bundle, PixelRule
+from runtime.composite import Finish, composite
+from runtime.frame import Masked
+from runtime.holes import cover
+from runtime.patch import Crop, Patch
+from runtime.pixels import normalise, shrink
 from runtime.schedule import FrameWindow, make_schedule
-from runtime.video import VideoReader, open_writer
+from runtime.video import Encoding, open_work, open_writer, probe
 
 WINDOWS = 3  # of the middle of the clip, timed after one that warms up
 
@@ -84,8 +87,10 @@ def measure(row: Row, network: TorchNetwork, schedule_name: str, bundle: Bundle)
     """
     rule = bundle.manifest.pixels
     started = time.perf_counter()
-    frames, pictures, holes = _read(row, bundle)
-    inputs = [_tensor(picture, hole, bundle) for picture, hole in zip(pictures, holes, strict=True)]
+    frames = list(read_masked(row.video))
+    crop = whole_frame(frames[0].frame).crop
+    patches = [_unpainted(masked, crop, rule) for masked in frames]
+    inputs = [_tensor(patch, rule) for patch in patches]
     read_s = time.perf_counter() - started
     network.encode(inputs[0])  # compilation, where there is one, is not counted
     started = time.perf_counter()
@@ -109,35 +114,32 @@ def measure(row: Row, network: TorchNetwork, schedule_name: str, bundle: Bundle)
     run(chosen[0])
     per_frame = float(np.median([run(window) for window in chosen]))
     windows_s = per_frame * sum(len(window.targets) + len(window.references) for window in windows)
-    write_s = _write(row, frames, holes, blends[chosen[0].targets[0]].result())
+    picture = blends[chosen[0].targets[0]].result()  # any one serves for all frames
+    write_s = _write(row, frames, [replace(patch, fill=picture) for patch in patches])
     note = f"{len(chosen)} of {len(windows)} windows timed ({per_frame:.2f} s a frame in a window), scaled"
     return Figures(len(frames), read_s + encode_s + windows_s + write_s, note)
 
 
-def _write(row: Row, frames: list[Frame], holes: list[Hole], painted: RGB) -> float:
-    """Seconds to composite and write the clip; any picture serves for all frames."""
+def _write(row: Row, frames: list[Masked], patches: list[Patch]) -> float:
+    """Seconds to composite and write the clip."""
     started = time.perf_counter()
-    with VideoReader(row.video) as reader, open_writer(row.out, reader.info, crf=18) as writer:
-        for frame, hole in zip(frames, holes, strict=True):
-            writer.write(composite(frame, painted, hole))
+    with (
+        open_work(row.out, "", resume=False, overwrite=True) as work,
+        open_writer(row.out, probe(row.video), Encoding(), work) as writer,
+    ):
+        for masked, patch in zip(frames, patches, strict=True):
+            writer.write(composite(masked.frame, [patch], Finish()))
     return time.perf_counter() - started
 
 
-def _read(row: Row, bundle: Bundle) -> tuple[list[Frame], list[RGB], list[Hole]]:
-    rule = bundle.manifest.pixels
-    with VideoReader(row.video) as reader:
-        masks = open_masks(row.mask, (), reader.info)
-        frames = list(reader)
-        pictures = [shrink(frame, rule) for frame in frames]
-        empty = np.zeros((reader.info.height, reader.info.width), np.bool_)
-        read = (masks.read(frame.index) for frame in frames)
-        holes = [cover(empty if mask is None else mask, rule, rule.dilate) for mask in read]
-        masks.close()
-    return frames, pictures, holes
+def _unpainted(masked: Masked, crop: Crop, rule: PixelRule) -> Patch:
+    """What the network sees of a frame, its hole as it was."""
+    hole = None if masked.hole is None else cover(masked.hole, crop, rule, rule.dilate)
+    view = shrink(masked.frame, crop, rule)
+    return Patch(crop, view, view, np.zeros((rule.height, rule.width), np.bool_) if hole is None else hole)
 
 
-def _tensor(picture: RGB, hole: Hole, bundle: Bundle) -> Tensor:
-    rule = bundle.manifest.pixels
+def _tensor(patch: Patch, rule: PixelRule) -> Tensor:
     out = np.empty((3, rule.height, rule.width), np.float32)
-    normalise(picture, hole, rule, out)
+    normalise(patch.view, patch.hole, rule, out)
     return torch.from_numpy(out)[None]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from itertools import pairwise
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from runtime.frame import RGB, Hole
 
@@ -38,6 +40,30 @@ def psnr_in_hole(found: Iterable[RGB], truth: Iterable[RGB], holes: Iterable[Hol
     if not samples:
         raise ValueError("no frame has a hole")
     return _db(total / samples)
+
+
+def warping_error(found: Iterable[RGB], motions: Iterable[npt.NDArray[np.float32]], holes: Iterable[Hole]) -> float:
+    """How much a clip flickers inside its holes: the root mean square, in levels, of what the motion does not explain.
+
+    Every picture but the first is compared with the one before it, moved.  `motions[t]`, `[H, W, 2]`, says how many
+    pixels right and down what picture `t + 1` shows lay in picture `t`; pixels that come from outside it do not count.
+    Pictures uint8 `[H, W, 3]`, holes `[H, W]` one a picture.  Raises `ValueError` when no pixel counts or the iterables
+    differ in length.  Source: W.-S. Lai et al., "Learning Blind Video Temporal Consistency", ECCV 2018, section 4.
+    """
+    total, samples = 0.0, 0
+    later = iter(holes)
+    next(later, None)
+    for (before, now), motion, hole in zip(pairwise(found), motions, later, strict=True):
+        x = motion[..., 0] + np.arange(now.shape[1], dtype=np.float32)
+        y = motion[..., 1] + np.arange(now.shape[0], dtype=np.float32)[:, None]
+        moved = np.asarray(cv2.remap(before.astype(np.float32), x, y, cv2.INTER_CUBIC), np.float64)
+        counted = hole & (x >= 0) & (y >= 0) & (x <= now.shape[1] - 1) & (y <= now.shape[0] - 1)
+        inside = (moved[counted] - now[counted]) ** 2
+        total += float(inside.sum())
+        samples += inside.size
+    if not samples:
+        raise ValueError("no pixel of a hole can be compared with the picture before")
+    return math.sqrt(total / samples)
 
 
 def telea(picture: RGB, hole: Hole, radius: float = 3.0) -> RGB:

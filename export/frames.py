@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import numpy.typing as npt
 
 from runtime.bundle import PixelRule
 from runtime.errors import ExportError, InputError
-from runtime.masks import cover, find_mask_beside, open_masks
+from runtime.holes import cover
+from runtime.masks import Request, find_mask_beside, open_masks
+from runtime.patch import Crop
 from runtime.pixels import normalise, shrink
-from runtime.video import VideoReader
+from runtime.video import open_reader
 
 DEMO = Path(__file__).resolve().parent.parent / "assets" / "demo" / "city.mp4"
 
@@ -31,13 +34,15 @@ def network_frames(clip: Path, rule: PixelRule, count: int) -> npt.NDArray[np.fl
 
 
 def _read(clip: Path, rule: PixelRule, count: int) -> list[npt.NDArray[Any]]:
-    with VideoReader(clip) as reader:
-        masks = open_masks(find_mask_beside(clip), (), reader.info)
+    beside = find_mask_beside(clip)
+    request = Request(masks=() if beside is None else (beside,))
+    with open_reader(clip) as reader, closing(open_masks(request, reader.info)) as masks:
+        crop = Crop(0, 0, reader.info.width, reader.info.height)
         frames: list[npt.NDArray[Any]] = []
         for frame in islice(reader, count):
-            mask = masks.read(frame.index)
-            hole = np.zeros((rule.height, rule.width), np.bool_) if mask is None else cover(mask, rule, rule.dilate)
+            mask = masks.read(frame.index, reader.info.seconds(frame.pts))
+            hole = None if mask is None else cover(mask, crop, rule, rule.dilate)
             frames.append(np.empty((3, rule.height, rule.width), np.float32))
-            normalise(shrink(frame, rule), hole, rule, frames[-1])
-        masks.close()
+            empty = np.zeros((rule.height, rule.width), np.bool_)
+            normalise(shrink(frame, crop, rule), empty if hole is None else hole, rule, frames[-1])
     return frames

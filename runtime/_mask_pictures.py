@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from runtime.errors import InputError
 from runtime.frame import Frame, Hole
@@ -14,6 +14,9 @@ from runtime.frame import Frame, Hole
 # Named formats only: for some others Pillow would start a program (EPS) or guess.
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM", "TGA")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".pgm", ".ppm", ".tga"})
+ORIENTATION = 0x0112  # the EXIF tag
+UPRIGHT = 1  # its usual value
+LYING = frozenset({5, 6, 7, 8})  # its values that exchange rows and columns
 VIDEO_THRESHOLD = 127  # of 255; lossy codecs ring around edges, so a video's hole begins halfway, an image's above 0
 
 
@@ -29,9 +32,9 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Width and height of an image file, from its header; raises `InputError`."""
+    """Width and height at which an image file is shown, from its header; raises `InputError`."""
     with _open(path) as image:
-        return image.size
+        return (image.height, image.width) if _orientation(image) in LYING else image.size
 
 
 def is_still(path: Path) -> bool:
@@ -46,12 +49,37 @@ def is_still(path: Path) -> bool:
 
 
 def read_image(path: Path) -> Hole:
-    """Where the image, as grey, is above 0; an alpha channel is not looked at.  Raises `InputError`."""
+    """The hole that an image marks, as it is shown; raises `InputError`.
+
+    An image that is opaque everywhere marks what is above black.  One with transparent parts is a layer that was
+    painted on.  What is transparent is no hole, whatever colour hides there; of the rest it is what is above black, or
+    all where nothing is (painted in black).  An alpha channel that is the same everywhere tells nothing.
+    """
     try:
         with _open(path) as image:
-            return np.asarray(image.convert("L")) > 0  # deep samples are clipped, which leaves what is above 0
+            shown = image if _orientation(image) == UPRIGHT else ImageOps.exif_transpose(image)
+            alpha = _alpha(shown)
+            light = np.asarray(shown.convert("L")) > 0  # deep samples are clipped, which leaves what is above 0
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: mask cannot be decoded: {error}") from None
+    if alpha is None:
+        return light
+    painted = light & alpha
+    return painted if painted.any() else alpha
+
+
+def _orientation(image: Image.Image) -> int:
+    """How viewers turn the image, told without decoding it (which Pillow would do to look for late tags in a PNG)."""
+    tagged = "exif" in image.info or image.format == "TIFF"
+    return image.getexif().get(ORIENTATION, UPRIGHT) if tagged else UPRIGHT
+
+
+def _alpha(image: Image.Image) -> Hole | None:
+    """Where the image is not fully transparent; None where its alpha channel tells nothing, or it has none."""
+    if not image.has_transparency_data:
+        return None
+    alpha = np.asarray(image.convert("RGBA"))[..., 3]
+    return None if alpha.min() == alpha.max() else alpha > 0
 
 
 def read_frame(frame: Frame) -> Hole:

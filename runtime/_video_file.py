@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any, cast
 
 import av
 from av.container import InputContainer
 from av.error import FFmpegError
-from av.stream import Disposition
+from av.packet import Packet
+from av.sidedata.sidedata import Type as SideDataType
+from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from runtime._video_extent import cut_short
-from runtime._video_formats import layout_of, planar_name, remarks
+from runtime._video_formats import has_alpha, layout_of, planar_name, remarks
 from runtime.colour import resolve_matrix
 from runtime.errors import DamagedVideo, InputError
 from runtime.frame import Colour, Layout
@@ -30,6 +34,7 @@ CONTAINERS = (
 OPENABLE = "mp4, mov, mkv, webm, avi, ts, mpg, ..."
 ARBITRARY_CLOCK = frozenset({"mpegts", "mpeg"})  # containers whose time begins anywhere
 FULL_RANGE, LIMITED_RANGE = 2, 1
+MOST_PIXELS = 1 << 27  # of one picture, 16K has fewer; more is a damaged header, and would take gigabytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +51,36 @@ class VideoInfo:
     origin: Fraction  # seconds at which the container's clock begins; 0 except for transport and program streams
     duration_s: float | None
     sample_aspect: Fraction  # width of a sample over its height
-    rotation: int  # degrees counter-clockwise that a player turns the picture; the frames here are not turned
+    rotation: int  # 0, 90, 180 or 270 degrees counter-clockwise that a player turns the picture; frames stay unturned
     layout: Layout
     colour: Colour
     audio: bool
     container: str  # libav's name
-    codec: str
+    codec: str  # libav's name of the decoder
+    profile: str | None  # of the codec, by libav's name; None when it has none or does not tell
+    interlaced: bool  # whether its frames come out interlaced; False where they are deinterlaced on reading
+    stills: bool  # pictures in files of their own, with no streams beside them
+    alpha: bool  # whether its pictures have an alpha channel, which `open_alpha` reads
     notes: tuple[str, ...]  # one-line remarks for the user
+
+    @property
+    def turns(self) -> int:
+        """Quarter turns counter-clockwise (`np.rot90`) after which a plane stands as the viewer sees it."""
+        return self.rotation // 90
+
+    @property
+    def display_width(self) -> int:
+        """Columns of the picture that the viewer sees, in samples of the source."""
+        return self.height if self.turns % 2 else self.width
+
+    @property
+    def display_height(self) -> int:
+        """Rows of the picture that the viewer sees, in samples of the source."""
+        return self.width if self.turns % 2 else self.height
+
+    def seconds(self, pts: int) -> float:
+        """When a player shows the frame of that time: seconds from the beginning of the container's clock."""
+        return float(pts * self.time_base - self.origin)
 
 
 def probe(path: Path) -> VideoInfo:
@@ -106,22 +134,25 @@ def video_stream(path: Path, container: InputContainer) -> VideoStream:
     # The stubs promise a context, but streams of codecs without a decoder have None.
     if getattr(streams[0], "codec_context", None) is None:
         raise InputError(f"{path}: the video's codec cannot be decoded; convert it to H.264")
+    streams[0].codec_context.options = {"max_pixels": str(MOST_PIXELS)}
     return streams[0]
+
+
+def demuxed(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]]:
+    """The packets of `streams` as the file has them, each stream's empty one at the end; raises `FFmpegError`."""
+    try:
+        yield from container.demux(*streams)
+    except IndexError:
+        # A stream appeared on the way, as in transport streams.  PyAV looks for its empty packet in a list that was made
+        # before; those of the streams that were asked for have come by then.
+        return
 
 
 def _describe(path: Path, container: InputContainer) -> VideoInfo:
     stream = video_stream(path, container)
     picture = _first_picture(path, container, stream)
-    name = picture.format.name
-    layout = layout_of(planar_name(name))
-    if layout is None:
-        raise InputError(f"{path}: pixel format {name} is not supported; convert the video to yuv420p")
-    colour = _colour_of(picture, layout)
-    if layout.family == "yuv":
-        try:
-            resolve_matrix(colour.matrix, picture.height)
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from None
+    layout, colour = meaning_of(path, picture)
+    alpha = has_alpha(picture.format.name) or alpha_beside(stream) is not None
     time_base = stream.time_base or Fraction(1, 90000)
     return VideoInfo(
         path=path,
@@ -134,20 +165,24 @@ def _describe(path: Path, container: InputContainer) -> VideoInfo:
         origin=_origin(container),
         duration_s=_duration_s(container, stream, time_base),
         sample_aspect=stream.sample_aspect_ratio or Fraction(1),
-        rotation=picture.rotation,
+        rotation=rotation_of(path, picture),
         layout=layout,
         colour=colour,
         audio=bool(container.streams.audio),
         container=container.format.name,
         codec=stream.codec_context.name,
-        notes=tuple(_notes(picture)),
+        profile=stream.codec_context.profile,
+        interlaced=picture.interlaced_frame,
+        stills=False,
+        alpha=alpha,
+        notes=tuple(_notes(picture, alpha=alpha)),
     )
 
 
 def _first_picture(path: Path, container: InputContainer, stream: VideoStream) -> VideoFrame:
     reason = "the stream is empty"
     try:
-        for packet in container.demux(stream):
+        for packet in demuxed(container, stream):
             try:
                 pictures = packet.decode()
             except FFmpegError as error:
@@ -158,6 +193,56 @@ def _first_picture(path: Path, container: InputContainer, stream: VideoStream) -
     except FFmpegError as error:
         reason = error.strerror or str(error)
     raise InputError(f"{path}: no frame of it decodes ({reason}); wanted a video with at least one frame")
+
+
+def meaning_of(path: Path, picture: VideoFrame) -> tuple[Layout, Colour]:
+    """How the planes of a decoded picture are organised and what their samples mean; raises `InputError`."""
+    name = picture.format.name
+    layout = layout_of(planar_name(name))
+    if layout is None:
+        raise InputError(f"{path}: pixel format {name} is not supported; convert the video to yuv420p")
+    colour = _colour_of(picture, layout)
+    if layout.family == "yuv":
+        try:
+            resolve_matrix(colour.matrix, picture.height)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+    return layout, colour
+
+
+def rotation_of(path: Path, picture: VideoFrame) -> int:
+    """Degrees counter-clockwise, 0 to 270, that a player turns the picture; raises `InputError` for anything else."""
+    quarters = round(picture.rotation / 90)
+    found = f"players turn the picture by {picture.rotation} degrees"
+    if _mirrored(picture):
+        found = "players mirror the picture"
+    elif abs(picture.rotation - 90 * quarters) <= 1:  # PyAV cuts off what follows the decimal point
+        return quarters % 4 * 90
+    raise InputError(f"{path}: {found}; wanted quarter turns or none, so convert the video to stand upright first")
+
+
+def alpha_beside(stream: VideoStream) -> str | None:
+    """The decoder that reads transparency which lies beside the pictures, in WebM; libav's own ones pass it over."""
+    if stream.metadata.get("alpha_mode") != "1":
+        return None
+    return {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(stream.codec_context.name)
+
+
+def _mirrored(picture: VideoFrame) -> bool:
+    data = _beside(picture, SideDataType.DISPLAYMATRIX)
+    if data is None:
+        return False
+    a, b, _, c, d = struct.unpack("<5i", data[:20])
+    return a * d - b * c < 0
+
+
+def _beside(picture: VideoFrame, kind: SideDataType) -> bytes | None:
+    """What comes with the picture, of that kind."""
+    try:
+        found = cast(Any, picture.side_data).get(kind)  # the stubs make a Mapping of it
+    except ValueError:  # PyAV has no name for something else that comes with the picture
+        return None
+    return None if found is None else bytes(found)
 
 
 def _colour_of(picture: VideoFrame, layout: Layout) -> Colour:
@@ -197,9 +282,9 @@ def _duration_s(container: InputContainer, stream: VideoStream, time_base: Fract
     return container.duration / av.time_base if container.duration else None
 
 
-def _notes(picture: VideoFrame) -> Iterator[str]:
+def _notes(picture: VideoFrame, *, alpha: bool) -> Iterator[str]:
     yield from remarks(picture.format.name)
-    if picture.interlaced_frame:
-        yield "the video is interlaced; its frames are restored as if they were progressive"
-    if picture.rotation:
-        yield f"the picture is turned by {picture.rotation} degrees on playback; masks and boxes apply to it unturned"
+    if alpha and not has_alpha(picture.format.name):
+        yield "the video's transparency is dropped"
+    if _beside(picture, SideDataType.A53_CC) is not None:
+        yield "the video has closed captions inside its pictures, which are not kept"

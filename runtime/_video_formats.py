@@ -11,15 +11,17 @@ from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
 
-from runtime.frame import Layout, Plane
+from runtime.frame import Colour, Layout, Plane
 
 SUBSAMPLING = {"444": (0, 0), "422": (1, 0), "420": (1, 1), "440": (0, 1), "411": (2, 0), "410": (2, 2)}
 DEPTHS = (8, 9, 10, 12, 14, 16)  # of planar formats
+ALPHA = Colour(matrix=2, primaries=2, transfer=2, full_range=True)  # what samples of an alpha channel mean
 GBR = (2, 0, 1)  # where R, G, B lie among libav's planes G, B, R
 
 # Planar formats, little-endian where deep.  yuvj: full range by name.  An `a` marks a last plane of alpha.
 _PLANAR_YUV = re.compile(r"yuvj?a?(444|422|420|440|411|410)p(9|10|12|14|16)?(?:le)?")
 _PLANAR_RGB = re.compile(r"gbra?p(9|10|12|14|16)?(?:le)?")
+_PLANAR_ALPHA = re.compile(r"(?:yuva(?:444|422|420)p|gbrap)(?:9|10|12|14|16)?(?:le)?")
 _GRAY = re.compile(r"gray(9|10|12|14|16)?(?:le)?")
 
 
@@ -68,12 +70,19 @@ def remarks(name: str) -> list[str]:
     """What becomes of a picture of the format `name` on its way into planes, a line each; mostly nothing."""
     described = VideoFormat(name, 64, 64)
     notes: list[str] = []
-    if described.has_palette or any(component.is_alpha for component in described.components):
+    if has_alpha(name):
         notes.append(f"pixel format {name}: transparency is dropped")
     deepest = max(component.bits for component in described.components)
     if described.is_bayer or name.startswith("xyz") or deepest > 16 or "f16" in name or "f32" in name:
         notes.append(f"pixel format {name}: converted to {planar_name(name)}, which rounds")
     return notes
+
+
+def planar(picture: VideoFrame) -> VideoFrame:
+    """The picture in the format of `planar_name`; itself where that is its own."""
+    name = planar_name(picture.format.name)
+    # One thread: with more, a line's vector store that runs past its end races with the next slice's first line.
+    return picture if name == picture.format.name else picture.reformat(format=name, threads=1)
 
 
 def planes_of(picture: VideoFrame) -> tuple[Plane, ...]:
@@ -82,15 +91,34 @@ def planes_of(picture: VideoFrame) -> tuple[Plane, ...]:
     Raises `ValueError` when libswscale cannot convert the picture's format.
     """
     name = picture.format.name
-    planar = planar_name(name)
-    if planar != name:
-        # One thread: with more, a line's vector store that runs past its end races with the next slice's first line.
-        picture = picture.reformat(format=planar, threads=1)
-    layout = layout_of(planar)
+    picture = planar(picture)
+    layout = layout_of(picture.format.name)
     if layout is None:
         raise ValueError(f"pixel format {name} cannot be converted")
     order = {"rgb": GBR, "yuv": (0, 1, 2), "gray": (0,)}[layout.family]
     return tuple(_view(picture.planes[index], layout.bits).copy() for index in order)
+
+
+def has_alpha(name: str) -> bool:
+    """Whether pictures of the format `name` say for each sample how opaque it is."""
+    described = VideoFormat(name, 64, 64)
+    return described.has_palette or any(component.is_alpha for component in described.components)
+
+
+def alpha_of(picture: VideoFrame) -> tuple[Plane, Layout]:
+    """A copy of the picture's alpha channel `[H, W]`, 0 where it is transparent, and the layout of such a plane.
+
+    Raises `ValueError` when the picture has none, or libswscale cannot take it out.
+    """
+    name = picture.format.name
+    if not has_alpha(name):
+        raise ValueError(f"pixel format {name} has no alpha channel")
+    if not _PLANAR_ALPHA.fullmatch(name):
+        components = picture.format.components
+        deep = not picture.format.has_palette and max(component.bits for component in components) > 8
+        picture = picture.reformat(format="gbrap16le" if deep else "gbrap", threads=1)
+    last = picture.format.components[-1]
+    return _view(picture.planes[last.plane], last.bits).copy(), Layout("gray", last.bits, 0, 0)
 
 
 def picture_of(planes: tuple[Plane, ...], layout: Layout) -> VideoFrame:

@@ -13,12 +13,14 @@ from typing import cast
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from runtime._video_deinterlace import Place, deinterlaced, interlaced, made_progressive
 from runtime._video_extent import cut_short
-from runtime._video_file import opened, probe, video_stream
-from runtime._video_formats import layout_of, planar_name, planes_of
+from runtime._video_file import alpha_beside, demuxed, opened, probe, video_stream
+from runtime._video_formats import ALPHA, alpha_of, layout_of, planar, planar_name, planes_of
 from runtime._video_ledger import Ledger
 from runtime.errors import DamagedVideo, InputError
 from runtime.frame import Frame
@@ -30,13 +32,21 @@ class VideoReader:
     """Iterates once over the frames of a video; a context manager.
 
     Damage raises `DamagedVideo` where it is met, before the first frame if the file is visibly cut short; with
-    `keep_going` it is passed over and described in `lost`.
+    `keep_going` it is passed over and described in `lost`.  Interlaced frames raise `InputError`, unless `deinterlace`
+    makes one progressive frame of each.  With `alpha` the frames are the alpha channel's, grey.
     """
 
-    def __init__(self, path: Path, *, keep_going: bool = False) -> None:
-        self.info = probe(path)
-        self._ledger = Ledger(self.info.codec, self.info.container, self.info.time_base)
+    def __init__(self, path: Path, *, keep_going: bool = False, deinterlace: bool = False, alpha: bool = False) -> None:
+        info = probe(path)
+        if alpha and not info.alpha:
+            raise InputError(f"{path}: has no transparency; wanted a video with an alpha channel")
+        self.info = made_progressive(info) if deinterlace else info
+        self._ledger = Ledger(info.codec, info.container, info.time_base)
         self._keep_going = keep_going
+        self._alpha = alpha
+        self._deinterlace = deinterlace
+        if info.interlaced and not deinterlace:
+            raise interlaced(path, "the video is interlaced")
         self._last_pts: int | None = None
         self._zero: int | None = None  # the first frame's time where the container's clock has no zero
         self._frames = self._read()
@@ -72,21 +82,31 @@ class VideoReader:
             raise self._damaged(self._count_whole_packets(), cut)
         with opened(self.info.path) as container:
             stream = video_stream(self.info.path, container)
-            for picture in self._decode(container, stream):
-                self._ledger.came(picture)
-                self._judge()
-                yield self._frame(picture)
-                self._ledger.kept()
+            pictures = self._pictures(container, stream)
+            for place, picture in deinterlaced(self.info.path, pictures) if self._deinterlace else pictures:
+                yield self._frame(place, picture)
         self._ledger.ended(self.info.frames)
         self._judge()
         if cut:
             self._ledger.losses.append(f"{cut}; its last frames and sound may be missing")
 
+    def _pictures(self, container: InputContainer, stream: VideoStream) -> Iterator[tuple[Place, VideoFrame]]:
+        for picture in self._decode(container, stream):
+            self._ledger.came(picture)
+            self._judge()
+            self._check(picture)
+            place = Place(self._ledger.counted, self._time(picture))
+            self._ledger.kept()
+            yield place, picture if self._alpha else planar(picture)
+
     def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+        decoder = stream.codec_context
+        if self._alpha and (other := alpha_beside(stream)):
+            decoder = cast(VideoCodecContext, VideoCodecContext.create(other, "r"))
         for packet in self._packets(container, stream):
             self._ledger.sent(packet)
             try:
-                pictures = stream.decode(packet)
+                pictures = decoder.decode(packet)
             except FFmpegError as error:
                 self._ledger.failed(error.strerror or str(error))
                 self._judge()
@@ -98,7 +118,7 @@ class VideoReader:
         errors = 0
         while errors < MOST_ERRORS_IN_A_ROW:
             try:
-                for packet in container.demux(stream):
+                for packet in demuxed(container, stream):
                     errors = 0
                     yield packet
             except FFmpegError as error:
@@ -110,7 +130,8 @@ class VideoReader:
         flush: Packet[VideoStream] = cast("Packet[VideoStream]", Packet())
         yield flush
 
-    def _frame(self, picture: VideoFrame) -> Frame:
+    def _check(self, picture: VideoFrame) -> None:
+        """Raises `InputError` for a picture that is not of the first one's kind."""
         info = self.info
         index = self._ledger.counted
         if (picture.width, picture.height) != (info.width, info.height):
@@ -118,12 +139,19 @@ class VideoReader:
                 f"{info.path}: frame {index} has {picture.width}x{picture.height} pixels, the first one had "
                 f"{info.width}x{info.height}; cut the video where its size changes"
             )
-        if layout_of(planar_name(picture.format.name)) != info.layout:
+        if not self._alpha and layout_of(planar_name(picture.format.name)) != info.layout:
             raise InputError(
                 f"{info.path}: frame {index} has pixel format {picture.format.name}, unlike the first one; "
                 f"cut the video where it changes"
             )
-        return Frame(index, self._time(picture), planes_of(picture), info.layout, info.colour)
+        if picture.interlaced_frame and not self._deinterlace:
+            raise interlaced(info.path, f"frame {index} is interlaced")
+
+    def _frame(self, place: Place, picture: VideoFrame) -> Frame:
+        if self._alpha:
+            plane, layout = alpha_of(picture)
+            return Frame(place.index, place.pts, (plane,), layout, ALPHA)
+        return Frame(place.index, place.pts, planes_of(picture), self.info.layout, self.info.colour)
 
     def _time(self, picture: VideoFrame) -> int:
         """The picture's own time; one frame after the last where it has none, one tick where it does not ascend."""
@@ -157,7 +185,7 @@ class VideoReader:
         whole = 0
         with opened(self.info.path) as container:
             try:
-                for packet in container.demux(video_stream(self.info.path, container)):
+                for packet in demuxed(container, video_stream(self.info.path, container)):
                     whole += packet.size > 0 and not packet.is_corrupt and not packet.is_discard
             except FFmpegError:
                 return whole

@@ -1,60 +1,54 @@
-"""Frames to H.264 with the source's timestamps and sound, and to numbered PNG pictures."""
-
-# PyAV's stubs leave the parameter of Packet and some keyword arguments untyped.
-# pyright: reportUnknownMemberType=false
+"""Frames to a video with the source's timestamps, tags and other streams."""
 
 from __future__ import annotations
 
-import os
-import secrets
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Any, cast
 
-import av
-from av.container import OutputContainer
 from av.error import FFmpegError
-from av.packet import Packet
-from av.video.stream import VideoStream
 
-from runtime._video_audio import AudioCopy
-from runtime._video_encodable import encodable, encodable_planes
-from runtime._video_file import FULL_RANGE, LIMITED_RANGE, VideoInfo
-from runtime._video_formats import format_name, picture_of
+from runtime._video_codecs import SEGMENT_FRAMES, Chosen, Encoding, choose
+from runtime._video_encoder import Encoder, recipe_of, thread_count
+from runtime._video_file import VideoInfo
+from runtime._video_join import NewVideo
+from runtime._video_segments import Segment, SegmentFile, read_segment
+from runtime._video_sidedata import read_side_data
 from runtime.errors import OutputError
 from runtime.frame import Frame
+from runtime.work import Work
 
-CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}  # suffix -> libav's muxer
-PRESET = "veryfast"
-LEAST_TICKS = 10000  # a second
+CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}  # suffix -> libav's muxer
 
 
 class VideoWriter:
     """Encodes frames into a video that gets its name when the block ends well; a context manager.
 
-    Timestamps are the source's (in .mkv to the millisecond), the sound is copied packet by packet.  `notes` says in one
-    line each what could not be kept.  Raises `OutputError`.
+    Timestamps are the source's (in .mkv and .webm to the millisecond), all other streams are copied packet by packet.
+    Frames that a finished segment of `work` holds are not written again: see `start`.  `notes` says in one line each
+    what could not be kept.  Raises `OutputError`.
     """
 
-    def __init__(self, out: Path, info: VideoInfo, *, crf: int) -> None:
+    def __init__(self, out: Path, info: VideoInfo, encoding: Encoding, work: Work) -> None:
         self._out = out
-        self._part = out.with_name(f".{out.name}.{secrets.token_hex(4)}.part")
         self._info = info
-        self._form = encodable(info.layout, info.colour, info.width, info.height)
-        self._last_pts: int | None = None
+        self._work = work
         # Where the container's clock begins anywhere, the result's begins at 0.
         self._shift = round(info.origin / info.time_base)
-        self._open = ExitStack()
-        try:
-            self._container = self._create(CONTAINERS[out.suffix.lower()])
-            self._stream = self._add_stream(crf)
-            self._audio = self._open.enter_context(AudioCopy(info, self._container))
-        except (FFmpegError, OSError) as error:
-            self._open.close()
-            raise self._failed(error) from None
-        self.notes: list[str] = [*self._form.notes, *self._audio.notes]
+        self._chosen = choose(out, encoding, info, read_side_data(info), thread_count(info.width, info.height))
+        self._video = NewVideo(info, self._chosen)
+        self._segments = list(self._finished())
+        self._last_pts = self._segments[-1].last_pts if self._segments else None
+        self._start = self._segments[-1].last_frame + 1 if self._segments else 0
+        self._open: _OpenSegment | None = None
+        self.notes: list[str] = list(self._chosen.notes)
+
+    @property
+    def start(self) -> int:
+        """The number of the first frame that is still to be written."""
+        return self._start
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -63,73 +57,89 @@ class VideoWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            with self._open:
-                if error is None:
-                    self._finish()
-                else:
-                    # The file is removed below; what its trailer says no longer matters.
-                    with suppress(FFmpegError, OSError):
-                        self._container.close()
             if error is None:
-                os.replace(self._part, self._out)
+                self._finish()
+            elif self._open is not None:
+                self._open.drop(error)
         except (FFmpegError, OSError) as failure:
             raise self._failed(failure) from None
-        finally:
-            self._part.unlink(missing_ok=True)
 
     def write(self, frame: Frame) -> None:
         """Encode `frame`; timestamps must ascend."""
-        if self._last_pts is not None and frame.pts <= self._last_pts:
-            raise ValueError(f"frame {frame.index}: time {frame.pts} does not follow {self._last_pts}")
-        self._last_pts = frame.pts
-        picture = picture_of(encodable_planes(frame, self._form.layout), self._form.layout)
-        picture.pts = frame.pts - self._shift
-        picture.time_base = self._info.time_base
+        pts = frame.pts - self._shift
+        if self._last_pts is not None and pts <= self._last_pts:
+            raise ValueError(f"frame {frame.index}: time {pts} does not follow {self._last_pts}")
+        self._last_pts = pts
         try:
-            self._mux(cast("list[Packet[Any]]", self._stream.encode(picture)))
+            if self._open is None:
+                self._open = _OpenSegment(self._work, self._name(len(self._segments)), self._chosen, self._info)
+            if self._open.write(frame, pts):
+                self._end_segment()
         except (FFmpegError, OSError) as error:
             raise self._failed(error) from None
 
-    def _create(self, kind: str) -> OutputContainer:
-        options = {"avoid_negative_ts": "disabled"}  # or sound that begins before 0 would move the pictures
-        if kind != "matroska":
-            # The ticks in which the file says when each stream begins; the default, 1/1000 s, moves the pictures.
-            ticks = self._info.time_base.denominator
-            while ticks < LEAST_TICKS:
-                ticks *= 2
-            options["movie_timescale"] = str(ticks)
-        return av.open(f"file:{self._part}", "w", format=kind, container_options=options)
+    def _finished(self) -> Iterator[Segment]:
+        """What an earlier run finished; whatever lies behind a gap is of no use."""
+        for number in count():
+            path = self._work.piece(self._name(number))
+            found = read_segment(path) if path.exists() else None
+            if found is None:
+                break
+            if found.recipe != recipe_of(self._chosen, self._info):
+                raise OutputError(
+                    f"{self._work.folder}: the unfinished work there was encoded by other libraries or on another "
+                    f"machine; begin anew with --overwrite in place of --resume"
+                )
+            yield found
 
-    def _add_stream(self, crf: int) -> VideoStream:
-        info, form = self._info, self._form
-        options = {"crf": str(crf), "preset": PRESET}
-        stream = self._container.add_stream("libx264", rate=info.rate, options=options)
-        context = stream.codec_context
-        context.width, context.height = info.width, info.height
-        context.pix_fmt = format_name(form.layout)
-        context.time_base = info.time_base
-        context.thread_type = "FRAME"  # the default cuts every picture into slices, which costs quality
-        context.sample_aspect_ratio = info.sample_aspect
-        context.color_range = FULL_RANGE if form.colour.full_range else LIMITED_RANGE
-        context.colorspace = form.colour.matrix
-        context.color_primaries = form.colour.primaries
-        context.color_trc = form.colour.transfer
-        if info.rotation:
-            stream.set_display_rotation(info.rotation)
-        return stream
-
-    def _mux(self, packets: Sequence[Packet[Any]]) -> None:
-        for packet in packets:
-            if packet.dts is not None:
-                self._audio.copy_until(packet.dts * packet.time_base)
-            self._container.mux_one(packet)
+    def _end_segment(self) -> None:
+        if self._open is None:
+            return
+        ended, self._open = self._open, None
+        ended.finish()
+        segment = read_segment(self._work.piece(self._name(len(self._segments))))
+        if segment is None:
+            raise OutputError(f"{self._work.folder}: what was just written there cannot be read; check the disk")
+        self._segments.append(segment)
 
     def _finish(self) -> None:
-        if self._last_pts is None:
+        self._end_segment()
+        if not self._segments:
             raise OutputError(f"{self._out}: no frames were written, so there is no video")
-        self._mux(cast("list[Packet[Any]]", self._stream.encode(None)))
-        self._audio.copy_rest()
-        self._container.close()
+        with self._work.making(f"joined{self._out.suffix}") as path:
+            self.notes += self._video.join(path, CONTAINERS[self._out.suffix.lower()], self._segments)
+        self._work.piece(f"joined{self._out.suffix}").replace(self._out)
+
+    @staticmethod
+    def _name(number: int) -> str:
+        return f"segment-{number:06d}"
 
     def _failed(self, error: FFmpegError | OSError) -> OutputError:
         return OutputError(f"{self._out}: cannot be written: {error.strerror or error}")
+
+
+class _OpenSegment:
+    """The segment that frames go into, with its encoder."""
+
+    def __init__(self, work: Work, name: str, chosen: Chosen, info: VideoInfo) -> None:
+        with ExitStack() as stack:
+            file = stack.enter_context(stack.enter_context(work.making(name)).open("wb"))
+            self._encoder = Encoder(chosen, info)
+            self._file = SegmentFile(file, recipe_of(chosen, info), self._encoder.headers)
+            self._stack = stack.pop_all()
+
+    def write(self, frame: Frame, pts: int) -> bool:
+        """Encode a frame, to be shown at `pts`; returns whether the segment is full."""
+        self._file.write(self._encoder.encode(frame, pts))
+        self._file.note(frame.index, pts)
+        return self._file.frames == SEGMENT_FRAMES
+
+    def finish(self) -> None:
+        """Complete the file and let it have its name."""
+        with self._stack:
+            self._file.write(self._encoder.end())
+            self._file.end()
+
+    def drop(self, error: BaseException) -> None:
+        """Delete the file."""
+        self._stack.__exit__(type(error), error, error.__traceback__)

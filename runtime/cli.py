@@ -4,70 +4,24 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 
-from runtime import backends, schedule
-from runtime.arguments import OneLineParser
-from runtime.bundle import DEFAULT
-from runtime.errors import VidmendError
-from runtime.job import Job, Summary, repair
-from runtime.masks import parse_box
-from runtime.program import PRECISIONS
+from runtime import backends
+from runtime.errors import UsageError, VidmendError
+from runtime.job import Job
+from runtime.options import build_parser, jobs
+from runtime.outlook import preview
 from runtime.progress import shown
-from runtime.session import Settings
+from runtime.repair import repair
+from runtime.summary import Summary, describe
+from runtime.work import folder_of
 
-_EXAMPLES = """\
-examples:
-  python infer.py holiday.mp4 --mask logo.png          one mask for every frame
-  python infer.py holiday.mp4 --mask masks/            one image a frame, by name, 2 before 10
-  python infer.py holiday.mp4 --box 20,16,120,48       replace a rectangle (repeat for more)
-  python infer.py holiday.mp4                          uses holiday_mask/, holiday_mask.png or holiday_mask.mp4
-  python infer.py holiday.mp4 --out frames/%05d.png    lossless frames instead of a video
-  python infer.py --list-backends                      what can run on this machine
-
-exit codes: 0 done, 2 nothing was written, 3 done but frames of a damaged video are lost, 130 interrupted"""
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """The options of infer.py."""
-    parser = OneLineParser(
-        prog="infer.py",
-        description="Fill holes in a video: what a mask marks is replaced, every other pixel stays the source's own.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    _add_files(parser)
-    _add_choices(parser)
-    parser.add_argument("--keep-going", action="store_true", help="use what decodes of a damaged video")
-    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
-    parser.add_argument("--list-backends", action="store_true", help="say what can run on this machine, and stop")
-    return parser
-
-
-def _add_files(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("video", nargs="?", type=Path, help="the video to repair")
-    add("--mask", type=Path, metavar="M", help="image, folder of images or video; white is the hole")
-    add("--box", action="append", default=[], metavar="X,Y,W,H", help="a rectangle in pixels that is replaced")
-    add("--dilate", type=_dilation, metavar="N", help="grow the mask by N pixels of the network (default: 4)")
-    add("--out", type=Path, metavar="F", help="a video, .mp4 .mov .mkv (default: VIDEO_repaired), or out/%%05d.png")
-    add("--overwrite", action="store_true", help="replace an existing output")
-    add("--crf", type=_crf, default=18, metavar="N", help="H.264 quality, 0 best to 51 (default: %(default)s)")
-
-
-def _add_choices(parser: argparse.ArgumentParser) -> None:
-    names = ("auto", *backends.names())
-    how = "steady: even windows, bounded memory (default); reference: the published protocol"
-    precision = "auto: bf16 where the CPU computes in it (default); fp32: exact"
-    add = parser.add_argument
-    add("--bundle", default=DEFAULT, metavar="B", help="folder, or name of a shipped bundle (default: %(default)s)")
-    add("--backend", default="auto", choices=names, help="inference library (default: %(default)s)")
-    add("--schedule", default="steady", choices=schedule.NAMES, help=how)
-    add("--precision", default="auto", choices=PRECISIONS, help=precision)
+DONE, FAILED, LOST, SOME_FAILED, INTERRUPTED = 0, 2, 3, 4, 130
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -76,53 +30,94 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     if options.list_backends:
         return _list_backends()
-    if options.video is None:
+    if not options.videos:
         parser.error("which video?")
+    previous = signal.signal(signal.SIGTERM, _interrupt)  # a polite kill cleans up as Ctrl-C does
     try:
-        return _repair(_job(options), as_json=options.json)
+        wanted = list(jobs(options))
+        if len(wanted) > 1 and (options.report or options.preview):
+            raise UsageError("--report and --preview: take one video at a time")
+        if options.resume and options.keep_going:
+            raise UsageError("--resume: cannot be used with --keep-going, since lost frames cannot be counted on")
+        with _folder_for(wanted, options.out):
+            codes = [_one(job, options, several=len(wanted) > 1) for job in wanted]
     except VidmendError as error:
-        print(f"infer.py: {error}", file=sys.stderr)
-        return error.exit_code
+        return _say(error)
     except KeyboardInterrupt:
-        print("infer.py: interrupted; nothing was written", file=sys.stderr)
-        return 130
+        return INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    return codes[0] if len(codes) == 1 else _verdict(codes, quiet=options.json)
 
 
-def _job(options: argparse.Namespace) -> Job:
-    video: Path = options.video
-    suffix = video.suffix if video.suffix.lower() in {".mp4", ".mov", ".mkv"} else ".mp4"
-    return Job(
-        video=video,
-        out=options.out or video.with_name(f"{video.stem}_repaired{suffix}"),
-        mask=options.mask,
-        boxes=tuple(parse_box(text) for text in options.box),
-        bundle=options.bundle,
-        backend=options.backend,
-        settings=Settings(options.schedule, options.precision, options.dilate),
-        crf=options.crf,
-        overwrite=options.overwrite,
-        keep_going=options.keep_going,
-    )
+@contextmanager
+def _folder_for(jobs: Sequence[Job], asked: str | None) -> Generator[None, None, None]:
+    """The folder that results are asked into, there while they are made and gone again where there are none."""
+    new = [] if asked is None else [job.out.parent for job in jobs if not job.out.parent.exists()][:1]
+    wanted = [folder for folder in new if asked is not None and Path(asked) == folder and folder.parent.is_dir()]
+    for folder in wanted:
+        folder.mkdir()
+    try:
+        yield
+    finally:
+        for folder in wanted:
+            with suppress(OSError):  # something lies in it
+                folder.rmdir()
 
 
-def _repair(job: Job, *, as_json: bool) -> int:
-    with shown(job.video.name) as progress:
-        summary = repair(job, progress)
+def _one(job: Job, options: argparse.Namespace, *, several: bool) -> int:
+    """Run one job and say what became of it."""
+    try:
+        with shown(job.video.name) as progress:
+            found = preview(job, options.preview, progress) if options.preview else repair(job, progress)
+    except VidmendError as error:
+        if options.json and several:
+            print(json.dumps({"video": str(job.video), "error": str(error)}))
+        return _say(error)
+    except KeyboardInterrupt:
+        _say_interrupted(job)
+        raise
+    if isinstance(found, str):
+        print(found)
+        return DONE
+    return _report(found, as_json=options.json)
+
+
+def _report(summary: Summary, *, as_json: bool) -> int:
     for note in summary.notes:
         print(f"note: {note}", file=sys.stderr)
     for loss in summary.lost:
         print(f"lost: {loss}", file=sys.stderr)
-    print(json.dumps(asdict(summary) | {"fps": round(summary.fps, 3)}) if as_json else describe(summary))
-    return 3 if summary.lost else 0
+    print(summary.as_json() if as_json else describe(summary), flush=True)
+    return LOST if summary.lost else DONE
 
 
-def describe(summary: Summary) -> str:
-    """The summary in one line."""
-    busy = ", ".join(f"{stage} {seconds / summary.seconds:.0%}" for stage, seconds in summary.busy.items())
-    return (
-        f"{summary.out}: {summary.frames} frames in {summary.seconds:.1f} s, {summary.fps:.2f} fps on "
-        f"{summary.backend} {summary.precision}; busy: {busy}"
-    )
+def _say(error: VidmendError) -> int:
+    print(f"infer.py: {error}", file=sys.stderr, flush=True)
+    return error.exit_code
+
+
+def _say_interrupted(job: Job) -> None:
+    unfinished = folder_of(job.out)
+    if job.resume and unfinished.is_dir():
+        kept = f"what is finished lies in {unfinished}; the same command goes on from there"
+    else:
+        kept = "nothing was written (--resume would keep what is finished)"
+    print(f"infer.py: interrupted; {kept}", file=sys.stderr)
+
+
+def _verdict(codes: Sequence[int], *, quiet: bool) -> int:
+    """One exit code for several videos, and one line."""
+    failed = codes.count(FAILED)
+    if not quiet:
+        print(f"{len(codes)} videos: {len(codes) - failed} written, {failed} failed")
+    if failed:
+        return FAILED if failed == len(codes) else SOME_FAILED
+    return max(codes)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _list_backends() -> int:
@@ -131,18 +126,4 @@ def _list_backends() -> int:
         reason = backend.why_not()
         verdict = f"can run here, in {backend.precision('auto')}" if reason is None else f"cannot run here: {reason}"
         print(f"{name:12} {verdict}")
-    return 0
-
-
-def _crf(text: str) -> int:
-    return _whole_number(text, 0, 51)
-
-
-def _dilation(text: str) -> int:
-    return _whole_number(text, 0, 64)
-
-
-def _whole_number(text: str, least: int, most: int) -> int:
-    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
-        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from {least} to {most}")
-    return int(text)
+    return DONE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -159,7 +159,7 @@ def rgb_from_planes(planes: tuple[Plane, ...], colour: Colour, rows: int, bits: 
     return rgb
 
 
-def luma_from_rgb(red: Levels, green: Levels, blue: Levels, table: FromRGB) -> npt.NDArray[np.int32]:
+def luma_from_rgb(red: Levels, green: Levels, blue: Levels, table: FromRGB) -> Levels:
     """Luma samples `[h, w]` of the three channels `[h, w]`."""
     luma = weigh(red, green, blue, table.luma)
     luma += 1 << (table.shift - 1)
@@ -168,12 +168,23 @@ def luma_from_rgb(red: Levels, green: Levels, blue: Levels, table: FromRGB) -> n
     return luma
 
 
-def weigh(red: Levels, green: Levels, blue: Levels, weights: tuple[int, int, int]) -> npt.NDArray[np.int32]:
-    """`weights[0] * red + weights[1] * green + weights[2] * blue`, in 32 bits."""
-    total = np.multiply(red, np.int32(weights[0]), dtype=np.int32)
-    total += np.multiply(green, np.int32(weights[1]), dtype=np.int32)
-    total += np.multiply(blue, np.int32(weights[2]), dtype=np.int32)
+def weigh(
+    red: Levels, green: Levels, blue: Levels, weights: tuple[int, int, int], kind: type[np.signedinteger] = np.int32
+) -> Levels:
+    """`weights[0] * red + weights[1] * green + weights[2] * blue`, computed in `kind`."""
+    total: Levels = np.multiply(red, kind(weights[0]), dtype=kind)
+    total += np.multiply(green, kind(weights[1]), dtype=kind)
+    total += np.multiply(blue, kind(weights[2]), dtype=kind)
     return total
+
+
+def rescale(samples: Levels, bits: int, peak: int) -> Plane:
+    """Full-range samples of `bits` as samples of 0 to `peak`, rounded half up."""
+    source = (1 << bits) - 1
+    if source == peak:
+        return cast(Plane, samples)
+    scaled = (samples.astype(np.uint64) * (2 * peak) + source) // (2 * source)
+    return cast(Plane, scaled.astype(np.dtype(np.uint8 if peak <= 255 else np.uint16)))
 
 
 def _store(rgb: Levels, channel: int, chroma: Levels, luma: Levels, shift: int, peak: int) -> None:

@@ -32,17 +32,24 @@ class Pool:
     def __init__(self) -> None:
         self._free: dict[Shape, list[Buffer]] = {}
         self._leased: set[int] = set()
+        self._leased_bytes = 0
 
     @property
     def leased(self) -> int:
         """How many buffers have not come back."""
         return len(self._leased)
 
+    @property
+    def leased_bytes(self) -> int:
+        """The memory of those buffers."""
+        return self._leased_bytes
+
     def take(self, shape: Shape) -> Buffer:
         """A buffer of `shape` with undefined contents."""
         free = self._free.get(shape)
         buffer = free.pop() if free else Buffer(np.empty(shape, np.float32), self)
         self._leased.add(id(buffer))
+        self._leased_bytes += buffer.array.nbytes
         return buffer
 
     def put(self, buffer: Buffer) -> None:
@@ -50,4 +57,5 @@ class Pool:
         if id(buffer) not in self._leased:
             raise ValueError("a buffer was released that is not on lease from this pool")
         self._leased.remove(id(buffer))
+        self._leased_bytes -= buffer.array.nbytes
         self._free.setdefault(buffer.array.shape, []).append(buffer)

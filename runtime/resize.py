@@ -14,7 +14,7 @@ from runtime.frame import RGB, Plane
 
 
 @dataclass(frozen=True, slots=True)
-class Region:
+class Area:
     """Rows `top` to `bottom` and columns `left` to `right` of a picture, the ends excluded."""
 
     left: int
@@ -39,20 +39,20 @@ def resize_plane(plane: Plane, width: int, height: int, bits: int) -> Plane:
     return np.clip(np.floor(smooth + np.float32(0.5)), 0, (1 << bits) - 1).astype(np.uint16)
 
 
-def resize_region(rgb: RGB, width: int, height: int, region: Region) -> RGB:
-    """What `region` of `rgb` resized to `[height, width, 3]` holds, computed for the region only.
+def resize_area(rgb: RGB, width: int, height: int, area: Area) -> RGB:
+    """What `area` of `rgb` resized to `[height, width, 3]` holds, computed for the area only.
 
-    Bit for bit the crop of the whole: the region is grown until its edges fall on whole pixels of `rgb`, so that
+    Bit for bit the crop of the whole: the area is grown until its edges fall on whole pixels of `rgb`, so that
     Pillow computes with the same scale and phase as it does for the whole picture.
     """
     rows, columns = rgb.shape[:2]
     if (rows, columns) == (height, width):
-        return rgb[region.top : region.bottom, region.left : region.right]
-    left, right = _whole(region.left, region.right, width, columns)
-    top, bottom = _whole(region.top, region.bottom, height, rows)
+        return rgb[area.top : area.bottom, area.left : area.right]
+    left, right = _whole(area.left, area.right, width, columns)
+    top, bottom = _whole(area.top, area.bottom, height, rows)
     box = (left * columns // width, top * rows // height, right * columns // width, bottom * rows // height)
     part = np.asarray(_resize(Image.fromarray(rgb), right - left, bottom - top, box))
-    return part[region.top - top : region.bottom - top, region.left - left : region.right - left]
+    return part[area.top - top : area.bottom - top, area.left - left : area.right - left]
 
 
 def _resize(image: Image.Image, width: int, height: int, box: tuple[int, int, int, int]) -> Image.Image:

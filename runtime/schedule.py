@@ -56,6 +56,11 @@ class Schedule(Protocol):
         """(targets, references) of nearly every window, where they are always the same."""
         ...
 
+    @property
+    def reach_frames(self) -> int | None:
+        """How far from a frame the windows that repaint it may look; None: as far as the clip goes."""
+        ...
+
     def windows(self, exists: Exists) -> Iterator[FrameWindow]:
         """Every window of the clip, in order; first targets never go down."""
         ...
@@ -75,6 +80,7 @@ class Reference:
     name = "reference"
     to_the_letter = True
     full_window = None
+    reach_frames = None
 
     def __init__(self, rule: ScheduleRule) -> None:
         self._stride = rule.neighbour_stride
@@ -110,6 +116,8 @@ class Steady:
         self._stride = rule.neighbour_stride
         self._step = rule.reference_step
         self.full_window = (rule.targets, rule.references)
+        # From one end of the targets over the others to the farthest reference, all of them on that side.
+        self.reach_frames = rule.targets - 1 + rule.references * rule.reference_step
 
     def windows(self, exists: Exists) -> Iterator[FrameWindow]:
         """Every window of the clip; asks for frames only as far as the window's own references lie."""

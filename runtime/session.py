@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
+from runtime._clip_frames import Again, Room, WaitingFrames
 from runtime.ahead import ahead
 from runtime.blend import CentredAverage, PublishedAverage
 from runtime.bundle import Bundle
+from runtime.clip import Agenda, Staged, prepare, shots
 from runtime.clock import Clock
+from runtime.composite import Finish, composite
 from runtime.device import Pool, Shape
-from runtime.frame import Frame, Hole
+from runtime.frame import Frame, Masked
+from runtime.patch import Painted, Patch
 from runtime.program import Backend, Precision, Program, Request
-from runtime.schedule import Schedule, make_schedule, steps
-from runtime.stages import Clip, Encoder, Repaired, Staged, encode, paint, prepare, transform
+from runtime.regions import Region
+from runtime.schedule import Schedule, make_schedule
+from runtime.smooth import smoothed
+from runtime.stages import Encoder, Filled, Painter, encode, paint, transform, visits
 from runtime.transformer import Transformer
 
-_STAGED_AHEAD = 4  # frames decoded before the network asks for them
-_REPAIRED_AHEAD = 8  # frames repaired before the writer asks for them
+_STAGED_AHEAD = 4  # frames prepared before the network asks for them
+_FILLED_AHEAD = 8  # frames painted before the writer asks for them
+_FEATURE_BYTES = 256 << 20  # of the features that wait for a later window; beyond it they are computed again
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +36,19 @@ class Settings:
     schedule: str = "steady"
     precision: Precision = "auto"
     dilate: int | None = None  # iterations of the 3x3 cross on the hole; None: as the bundle says
+    feather: int = 0  # source pixels over which a fill fades into its surroundings
+    smooth: int = 0  # frames before and after one that its fill is averaged with, along the motion
+    grain: bool = False  # whether fills get the grain of their surroundings
+    waiting_bytes: int = 256 << 20  # of frames that wait for their fill; beyond it they are read a second time
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A frame that is done."""
+
+    frame: Frame  # repaired
+    source: Frame  # as it came
+    patches: tuple[Patch, ...]  # what was painted; none: both frames are one object
 
 
 class Session:
@@ -45,32 +65,63 @@ class Session:
         self._decoder = stages.open("decoder", {"B": 1})
         self._transformer = stages.transformer(self._schedule)
         self._feature_shape = stages.feature_shape()
+        self.picture = (self._rule.width, self._rule.height)  # what the network sees at once, in pixels
         self.precision = backend.precision(stages.precision)  # the type that the backend computes in
         self.clock = Clock()
 
-    def restore(self, clip: Iterable[tuple[Frame, Hole | None]]) -> Generator[Frame, None, None]:
-        """Frames with their masks at the source's size -> the same frames repaired, in order.
+    def restore(
+        self, clip: Iterable[Masked], regions: Sequence[Region], *, start: int = 0, again: Again | None = None
+    ) -> Generator[Restored, None, None]:
+        """Frames with their holes at the source's size -> the same frames repaired, in order, from `start` on.
 
-        A mask is True where pixels are to be replaced; None and an empty mask leave the frame as it is.  Decoding and
-        the network run in threads of their own; closing the iterator stops them.
+        A frame outside every region stays as it is.  Frames are numbered from 0 without a gap; those before `start` are
+        looked at where a later one needs them.  `again` begins the same frames anew, for a clip of which too many would
+        have to wait in memory.  Reading and the network run in threads of their own; closing the iterator stops them.
         """
-        dilate = self._rule.dilate if self._settings.dilate is None else self._settings.dilate
-        source = self.clock.timed("decode", clip)
-        staged = ahead(prepare(source, self._rule, dilate, self.clock), _STAGED_AHEAD)
-        with closing(ahead(self._repaired(staged), _REPAIRED_AHEAD)) as repaired:
-            for item in repaired:
-                with self.clock.busy("composite"):
-                    frame = item.composited()
-                yield frame
+        settings = self._settings
+        paint_from = max(0, start - settings.smooth)
+        reach = self._schedule.reach_frames
+        agenda = Agenda(regions, reach, paint_from)
+        room = Room(paint_from, reach, settings.waiting_bytes)
+        with (
+            closing(WaitingFrames(room, again, self.clock)) as waiting,
+            closing(self._prepared(clip, agenda, waiting)) as prepared,
+            closing(ahead(self._filled(prepared, regions), _FILLED_AHEAD)) as filled,
+        ):
+            for item in self._smoothed(_joined(filled, waiting, paint_from)):
+                if item.frame.index >= start:
+                    yield self._restored(item)
 
-    def _repaired(self, staged: Generator[Staged, None, None]) -> Iterator[Repaired]:
-        with closing(staged):
-            clip = Clip(staged)
-            pool = Pool()
-            encoder = Encoder(self._encoder, self._rule, self._feature_shape, pool)
-            encoded = encode(steps(self._schedule, clip.exists), clip, encoder, self._schedule, self.clock)
-            completed = transform(encoded, self._transformer, pool, self.clock)
-            yield from paint(completed, clip, self._decoder, self._rule, self._make_blend, pool, self.clock)
+    def _prepared(
+        self, clip: Iterable[Masked], agenda: Agenda, waiting: WaitingFrames
+    ) -> Generator[Staged, None, None]:
+        dilate = self._rule.dilate if self._settings.dilate is None else self._settings.dilate
+        return prepare(self.clock.timed("decode", clip), agenda, self._rule, dilate, waiting, self.clock)
+
+    def _smoothed(self, painted: Iterator[Painted]) -> Iterator[Painted]:
+        if self._settings.smooth == 0:
+            return painted
+        return self.clock.timed("smooth", smoothed(self.clock.apart(painted), self._settings.smooth))
+
+    def _restored(self, item: Painted) -> Restored:
+        with self.clock.busy("composite"):
+            finish = Finish(self._settings.feather, self._settings.grain)
+            return Restored(composite(item.frame, item.patches, finish), item.frame, item.patches)
+
+    def _filled(self, prepared: Generator[Staged, None, None], regions: Sequence[Region]) -> Iterator[Filled]:
+        pool = Pool()
+        encoder = Encoder(self._encoder, self._rule, self._feature_shape, pool, _FEATURE_BYTES)
+        painter = Painter(self._decoder, self._rule, self._make_blend, pool)
+        with closing(ahead(prepared, _STAGED_AHEAD)) as staged, closing(painter):
+            encoded = encode(visits(shots(staged, regions), self._schedule), encoder, self._schedule, self.clock)
+            yield from paint(transform(encoded, self._transformer, pool, self.clock), painter, self.clock)
+
+
+def _joined(filled: Iterable[Filled], waiting: WaitingFrames, first: int) -> Iterator[Painted]:
+    """Fills with their frames, from frame `first` on."""
+    for item in filled:
+        if item.index >= first:
+            yield Painted(waiting.take(item.index), item.patches, item.shot)
 
 
 @dataclass(frozen=True, slots=True)

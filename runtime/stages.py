@@ -1,6 +1,6 @@
-"""The stages of a run: plain generators, each one taking what the one before it yields.
+"""The network's part of a run: plain generators, each one taking what the one before it yields.
 
-    clip - prepare - encode - transform - paint -> repaired frames
+    shots - visits - encode - transform - paint -> fills
 
 No stage knows of threads; `Session` puts them where they pay.  Shapes: T window, N targets, C channels, H W pixels of
 the network, h w features.
@@ -15,156 +15,107 @@ import numpy as np
 
 from runtime.blend import Blend, samples
 from runtime.bundle import PixelRule
+from runtime.clip import Lane, Shot
 from runtime.clock import Clock
 from runtime.device import Buffer, Pool, Shape
-from runtime.frame import RGB, Frame, Hole
-from runtime.masks import cover
-from runtime.pixels import composite, normalise, shrink
+from runtime.patch import Patch
+from runtime.pixels import normalise
 from runtime.program import Program
-from runtime.schedule import Schedule, Step
+from runtime.schedule import Schedule, Step, steps
 from runtime.transformer import Transformer
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """What the network sees of a frame, at its own size."""
+class Visit:
+    """One window in one region; then, without a region, the end of that window."""
 
-    rgb: RGB
-    hole: Hole | None  # dilated; None where nothing is to be filled
-
-
-@dataclass(frozen=True, slots=True)
-class Staged:
-    """A frame and the network's view of it."""
-
-    frame: Frame
-    view: View
+    shot: Shot
+    step: Step
+    lane: Lane | None  # None: every region had its turn, and the frames that are finished may leave
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A step and the features of its window, targets first; none when no target has a hole."""
+    """A visit and the features of its window, targets first; none at the window's end."""
 
-    step: Step
+    visit: Visit
     features: tuple[Buffer, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """A step and the completed features of its targets `[N, C, h, w]`; None when no target has a hole."""
+    """A visit and the completed features of its targets `[N, C, h, w]`; None at the window's end."""
 
-    step: Step
+    visit: Visit
     features: Buffer | None
 
 
 @dataclass(frozen=True, slots=True)
-class Repaired:
-    """A frame that no window repaints any more, with the picture for its hole."""
+class Filled:
+    """What the network painted of a frame that no window repaints any more."""
 
-    frame: Frame
-    fill: RGB | None  # at the network's size; None where there is no hole
-    hole: Hole | None
-
-    def composited(self) -> Frame:
-        """The frame with its hole filled; every other sample is the source's own."""
-        if self.fill is None or self.hole is None:
-            return self.frame
-        return composite(self.frame, self.fill, self.hole)
+    index: int  # of the frame in the clip
+    shot: int
+    patches: tuple[Patch, ...]
 
 
-def prepare(clip: Iterable[tuple[Frame, Hole | None]], rule: PixelRule, dilate: int, clock: Clock) -> Iterator[Staged]:
-    """Source frame and mask `[H, W]` -> picture and hole at the network's size."""
-    mask: Hole | None = None
-    hole: Hole | None = None
-    for frame, next_mask in clip:
-        with clock.busy("prepare"):
-            if next_mask is not mask:  # one mask often serves the whole clip
-                hole = None if next_mask is None or not next_mask.any() else cover(next_mask, rule, dilate)
-                mask = next_mask
-            view = View(shrink(frame, rule), hole)
-        yield Staged(frame, view)
-
-
-class Clip:
-    """The part of a clip that is in memory: frames until they leave, views until no window looks at them any more."""
-
-    def __init__(self, staged: Iterator[Staged]) -> None:
-        self._source = staged
-        self._frames: dict[int, Frame] = {}
-        self._views: dict[int, View] = {}
-        self._count = 0
-        self._ended = False
-
-    def exists(self, index: int) -> bool:
-        """Whether the clip has this frame; decodes up to it."""
-        while self._count <= index and not self._ended:
-            staged = next(self._source, None)
-            if staged is None:
-                self._ended = True
-            else:
-                self._frames[self._count] = staged.frame
-                self._views[self._count] = staged.view
-                self._count += 1
-        return index < self._count
-
-    def view(self, index: int) -> View:
-        """What the network sees of frame `index`."""
-        return self._views[index]
-
-    def leave(self, index: int) -> Frame:
-        """Frame `index`, which is then the caller's alone."""
-        return self._frames.pop(index)
-
-    def forget(self, keeps: Callable[[int], bool]) -> None:
-        """Free every view that `keeps` refuses."""
-        for index in [index for index in self._views if not keeps(index)]:
-            del self._views[index]
+def visits(shots: Iterable[Shot], schedule: Schedule) -> Iterator[Visit]:
+    """Every window of every shot, in each region where one of its targets has something to fill."""
+    for shot in shots:
+        for step in steps(schedule, shot.exists):
+            for lane in shot.lanes():
+                if any(lane.repaints(index) for index in step.window.targets):
+                    yield Visit(shot, step, lane)
+            yield Visit(shot, step, None)
+        shot.forget(lambda _: False)
 
 
 class Encoder:
-    """The encoder's program and the features of the frames that windows still look at."""
+    """The encoder's program; the features it made stay with their lanes as far as `most_bytes` allow."""
 
-    def __init__(self, program: Program, rule: PixelRule, feature_shape: Shape, pool: Pool) -> None:
+    def __init__(self, program: Program, rule: PixelRule, feature_shape: Shape, pool: Pool, most_bytes: int) -> None:
         self._program = program
         self._rule = rule
         self._feature_shape = feature_shape
         self._pool = pool
-        self._features: dict[int, Buffer] = {}
+        self._most_bytes = most_bytes
         self._no_hole = np.zeros((rule.height, rule.width), np.bool_)
 
-    def of(self, index: int, view: View) -> Buffer:
-        """Features `[C, h, w]` of frame `index`, computed on first use; the encoder keeps the lease."""
-        if index not in self._features:
+    def of(self, lane: Lane, index: int) -> Buffer:
+        """Features `[C, h, w]` of frame `index`, computed on first use; the lane keeps the lease."""
+        if index not in lane.features:
+            view = lane.views[index]
             pixels = self._pool.take((1, 3, self._rule.height, self._rule.width))
             features = self._pool.take(self._feature_shape)
             normalise(view.rgb, self._no_hole if view.hole is None else view.hole, self._rule, pixels.array[0])
             self._program.enqueue({"rgb": pixels.array}, {"features": features.array[None]})
             pixels.release()
-            self._features[index] = features
-        return self._features[index]
+            lane.features[index] = features
+        return lane.features[index]
 
-    def forget(self, keeps: Callable[[int], bool]) -> None:
-        """Release the features of every frame that `keeps` refuses."""
-        for index in [index for index in self._features if not keeps(index)]:
-            self._features.pop(index).release()
+    def spare(self, lane: Lane) -> None:
+        """Give up the features of `lane` when all lanes together hold too much; its next window encodes anew."""
+        if self._pool.leased_bytes > self._most_bytes:
+            lane.release(tuple(lane.features))
 
 
-def encode(steps: Iterable[Step], clip: Clip, encoder: Encoder, schedule: Schedule, clock: Clock) -> Iterator[Encoded]:
-    """Step by step, the features of its window; frames are encoded once, however many windows see them."""
-    for step in steps:
-        window = step.window
-        if any(clip.view(index).hole is not None for index in window.targets):
+def encode(visits: Iterable[Visit], encoder: Encoder, schedule: Schedule, clock: Clock) -> Iterator[Encoded]:
+    """Visit by visit, the features of its window; frames are encoded once, however many windows see them."""
+    for visit in visits:
+        step = visit.step
+        if visit.lane is not None:
             with clock.busy("encoder"):
-                features = tuple(encoder.of(index, clip.view(index)) for index in (*window.targets, *window.references))
-            yield Encoded(step, features)
-        else:
-            yield Encoded(step, ())
+                wanted = (*step.window.targets, *step.window.references)
+                features = tuple(encoder.of(visit.lane, index) for index in wanted)
+            yield Encoded(visit, features)
+            encoder.spare(visit.lane)
+            continue
+        yield Encoded(visit, ())
 
-        def keeps(index: int, oldest: int = step.oldest_target) -> bool:
-            return schedule.keeps(index, oldest, clip.exists)
+        def keeps(index: int, step: Step = step, shot: Shot = visit.shot) -> bool:
+            return schedule.keeps(index, step.oldest_target, shot.exists)
 
-        encoder.forget(keeps)
-        clip.forget(keeps)
+        visit.shot.forget(keeps)
 
 
 def transform(encoded: Iterable[Encoded], transformer: Transformer, pool: Pool, clock: Clock) -> Iterator[Completed]:
@@ -172,34 +123,52 @@ def transform(encoded: Iterable[Encoded], transformer: Transformer, pool: Pool, 
     for item in encoded:
         if item.features:
             with clock.busy("transformer"):
-                completed = transformer.run(item.features, len(item.step.window.targets), pool)
-            yield Completed(item.step, completed)
+                completed = transformer.run(item.features, len(item.visit.step.window.targets), pool)
+            yield Completed(item.visit, completed)
             completed.release()
         else:
-            yield Completed(item.step, None)
+            yield Completed(item.visit, None)
 
 
-def paint(
-    completed: Iterable[Completed],
-    clip: Clip,
-    decoder: Program,
-    rule: PixelRule,
-    make_blend: Callable[[], Blend],
-    pool: Pool,
-    clock: Clock,
-) -> Iterator[Repaired]:
-    """Decode the targets that have a hole, blend what windows painted of a frame, let finished frames leave."""
-    blends: dict[int, Blend] = {}
-    painted = pool.take((1, 3, rule.height, rule.width))
+class Painter:
+    """The decoder's program and the pictures that windows still add to."""
+
+    def __init__(self, program: Program, rule: PixelRule, make_blend: Callable[[], Blend], pool: Pool) -> None:
+        self._program = program
+        self._rule = rule
+        self._make_blend = make_blend
+        self._painted = pool.take((1, 3, rule.height, rule.width))
+        self._blends: dict[tuple[int, int], Blend] = {}  # by lane and frame of the shot
+
+    def add(self, lane: Lane, step: Step, completed: Buffer) -> None:
+        """Decode the targets that have something to fill, and blend them with what earlier windows painted."""
+        for row, index in enumerate(step.window.targets):
+            if lane.repaints(index):
+                self._program.enqueue({"features": completed.array[row : row + 1]}, {"rgb": self._painted.array})
+                blend = self._blends.setdefault((lane.number, index), self._make_blend())
+                blend.add(samples(self._painted.array[0], self._rule), step.window, index)
+
+    def finish(self, shot: Shot, index: int) -> Filled:
+        """All that was painted of frame `index` of the shot."""
+        patches: list[Patch] = []
+        for lane in shot.lanes():
+            view = lane.views.get(index)
+            if view is not None and view.hole is not None and view.repainted:
+                fill = self._blends.pop((lane.number, index)).result()
+                patches.append(Patch(lane.crop, view.rgb, fill, view.hole))
+        return Filled(shot.frame_index(index), shot.number, tuple(patches))
+
+    def close(self) -> None:
+        """Return the memory to the pool."""
+        self._painted.release()
+
+
+def paint(completed: Iterable[Completed], painter: Painter, clock: Clock) -> Iterator[Filled]:
+    """Decode what windows completed; let finished frames leave, in order."""
     for item in completed:
-        window = item.step.window
+        visit = item.visit
         with clock.busy("decoder"):
-            for row, index in enumerate(window.targets):
-                if item.features is not None and clip.view(index).hole is not None:
-                    decoder.enqueue({"features": item.features.array[row : row + 1]}, {"rgb": painted.array})
-                    blends.setdefault(index, make_blend()).add(samples(painted.array[0], rule), window, index)
-        for index in item.step.finished:
-            blend = blends.pop(index, None)
-            fill = None if blend is None else blend.result()
-            yield Repaired(clip.leave(index), fill, clip.view(index).hole)
-    painted.release()
+            if visit.lane is not None and item.features is not None:
+                painter.add(visit.lane, visit.step, item.features)
+            filled = [] if visit.lane is not None else [painter.finish(visit.shot, i) for i in visit.step.finished]
+        yield from filled

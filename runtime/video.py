@@ -1,4 +1,4 @@
-"""Videos: probed, read frame by frame, written as H.264 or as pictures.  PyAV is used here and in `_video_*` only."""
+"""Videos: probed, read frame by frame, written or copied.  PyAV is used here and in `_video_*` only."""
 
 from __future__ import annotations
 
@@ -9,20 +9,34 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
+from runtime._video_codecs import CODECS, Encoding
+from runtime._video_copy import copy_video, copyable
 from runtime._video_file import VideoInfo, probe
+from runtime._video_open import FrameReader, open_alpha, open_reader
 from runtime._video_pictures import PATTERN, ImageWriter
 from runtime._video_reader import VideoReader
 from runtime._video_writer import CONTAINERS, VideoWriter
 from runtime.errors import OutputError
 from runtime.frame import Frame
+from runtime.work import Work, open_work
 
 __all__ = [
+    "CODECS",
+    "CONTAINERS",
+    "Encoding",
+    "FrameReader",
     "FrameWriter",
     "ImageWriter",
     "VideoInfo",
     "VideoReader",
     "VideoWriter",
+    "Work",
     "check_output",
+    "copy_video",
+    "copyable",
+    "open_alpha",
+    "open_reader",
+    "open_work",
     "open_writer",
     "probe",
 ]
@@ -33,7 +47,12 @@ class FrameWriter(Protocol):
 
     @property
     def notes(self) -> list[str]:
-        """What could not be kept, a line each."""
+        """What could not be kept, a line each; complete when the block has ended."""
+        ...
+
+    @property
+    def start(self) -> int:
+        """The number of the first frame to write: those before it were written by an earlier run."""
         ...
 
     def __enter__(self) -> FrameWriter: ...
@@ -47,11 +66,14 @@ class FrameWriter(Protocol):
         ...
 
 
-def open_writer(out: Path, info: VideoInfo, *, crf: int) -> FrameWriter:
-    """A writer by the name of `out`: a video (.mp4, .mov, .mkv) or pictures (a pattern like `out/%05d.png`)."""
+def open_writer(out: Path, info: VideoInfo, encoding: Encoding, work: Work) -> FrameWriter:
+    """A writer by the name of `out`: a video (see `CONTAINERS`) or pictures (a pattern like `out/%05d.png`).
+
+    What is finished lies in `work`, which must be open longer.  Raises `OutputError` when `encoding` cannot be.
+    """
     if "%" in out.name:
-        return ImageWriter(out, info)
-    return VideoWriter(out, info, crf=crf)
+        return ImageWriter(out, info, work)
+    return VideoWriter(out, info, encoding, work)
 
 
 def check_output(out: Path, inputs: Sequence[Path], *, overwrite: bool = False) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import av
 import numpy as np
 import numpy.typing as npt
 from av.audio.stream import AudioStream
+from av.codec.context import Flags
 from av.container import OutputContainer
+from av.filter import Graph
+from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -38,6 +41,8 @@ class Clip:
     colour: tuple[int, int, int, int] | None = None  # matrix, primaries, transfer, range as libav numbers them
     audio_codec: str | None = None
     audio_seconds: float = 0.5
+    rotation: int = 0  # degrees counter-clockwise that players turn the picture
+    fields: Literal["", "tff", "bff"] = ""  # which field of interlaced pictures is shown first; none: progressive
 
 
 def planes_of_shape(width: int, height: int, pix_fmt: str) -> list[tuple[int, int]]:
@@ -67,6 +72,16 @@ def moving_planes(clip: Clip, index: int) -> Planes:
     return tuple(planes)
 
 
+def woven_planes(clip: Clip, index: int) -> Planes:
+    """An interlaced picture: `moving_planes` of two moments, the lines of the first one where `clip.fields` says."""
+    earlier, later = moving_planes(clip, 2 * index), moving_planes(clip, 2 * index + 1)
+    woven = tuple(plane.copy() for plane in earlier)
+    for plane, other in zip(woven, later, strict=True):
+        second = slice(1 if clip.fields == "tff" else 0, None, 2)
+        plane[second] = other[second]
+    return woven
+
+
 def picture_from(planes: Planes, pix_fmt: str) -> VideoFrame:
     """A libav picture of `planes` (for gbrp in libav's order G, B, R)."""
     rows, columns = planes[0].shape
@@ -78,15 +93,25 @@ def picture_from(planes: Planes, pix_fmt: str) -> VideoFrame:
 
 
 def write_clip(path: Path, clip: Clip, pictures: Iterable[VideoFrame] | None = None, *, movflags: str = "") -> Path:
-    """Write the clip, of `moving_planes` unless `pictures` are given, to `path`; `movflags` as libav's mp4 muxer's."""
+    """Write the clip to `path`; `movflags` as libav's mp4 muxer's.
+
+    Its pictures are `moving_planes`, of interlaced clips `woven_planes`, unless `pictures` are given.
+    """
     if pictures is None:
-        pictures = (picture_from(moving_planes(clip, index), clip.pix_fmt) for index in range(clip.frames))
+        planes = woven_planes if clip.fields else moving_planes
+        pictures = (picture_from(planes(clip, index), clip.pix_fmt) for index in range(clip.frames))
+    if clip.fields:
+        pictures = _marked(pictures, clip)
     with av.open(str(path), "w", options={"movflags": movflags} if movflags else {}) as output:
         stream = cast(VideoStream, output.add_stream(clip.codec, rate=clip.rate, options=dict(clip.options)))
         context = stream.codec_context
         context.width, context.height, context.pix_fmt = clip.width, clip.height, clip.pix_fmt
         context.time_base = clip.time_base or 1 / clip.rate
         context.gop_size = clip.gop
+        if clip.fields:
+            context.flags |= Flags.interlaced_dct | Flags.interlaced_me
+        if clip.rotation:
+            stream.set_display_rotation(clip.rotation)
         if clip.colour is not None:
             context.colorspace, context.color_primaries, context.color_trc, context.color_range = clip.colour
         sound = None
@@ -103,6 +128,18 @@ def write_clip(path: Path, clip: Clip, pictures: Iterable[VideoFrame] | None = N
         if sound is not None:
             _write_sound(output, sound, clip.audio_seconds)
     return path
+
+
+def _marked(pictures: Iterable[VideoFrame], clip: Clip) -> Iterator[VideoFrame]:
+    """The pictures, marked as interlaced, which PyAV alone cannot do."""
+    graph = Graph()
+    form = VideoFormat(clip.pix_fmt, clip.width, clip.height)
+    source = graph.add_buffer(width=clip.width, height=clip.height, format=form, time_base=Fraction(1, 25))
+    graph.link_nodes(source, graph.add("setfield", f"mode={clip.fields}"), graph.add("buffersink")).configure()
+    for index, picture in enumerate(pictures):
+        picture.pts, picture.time_base = index, Fraction(1, 25)
+        graph.vpush(picture)
+        yield graph.vpull()
 
 
 def _write_sound(output: OutputContainer, stream: AudioStream, seconds: float) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from runtime.frame import RGB, Colour, Frame, Hole, Layout
+from runtime.frame import RGB, Colour, Frame, Hole, Layout, Masked
+from runtime.patch import Crop
+from runtime.regions import Region
 
 GBR = Layout("rgb", 8, 0, 0)
 SRGB = Colour(matrix=0, primaries=1, transfer=13, full_range=True)
@@ -39,11 +41,21 @@ def moving_holes(length: int, width: int, height: int) -> list[Hole]:
     return holes
 
 
-def as_clip(pictures: Sequence[RGB], holes: Sequence[Hole | None]) -> Iterator[tuple[Frame, Hole | None]]:
-    """Pictures as RGB frames with their holes."""
+def as_frame(picture: RGB, index: int) -> Frame:
+    """A picture as an RGB frame."""
+    planes = tuple(np.ascontiguousarray(picture[..., channel]) for channel in range(3))
+    return Frame(index, index, planes, GBR, SRGB)
+
+
+def as_clip(pictures: Sequence[RGB], holes: Sequence[Hole | None], cuts: Sequence[int] = ()) -> Iterator[Masked]:
+    """Pictures as RGB frames with their holes; a scene begins at each of `cuts`."""
     for index, (picture, hole) in enumerate(zip(pictures, holes, strict=True)):
-        planes = tuple(np.ascontiguousarray(picture[..., channel]) for channel in range(3))
-        yield Frame(index, index, planes, GBR, SRGB), hole
+        yield Masked(as_frame(picture, index), hole, index in cuts)
+
+
+def whole(width: int, height: int) -> list[Region]:
+    """The whole picture as the one region."""
+    return [Region(Crop(0, 0, width, height))]
 
 
 def picture_of(frame: Frame) -> RGB:

@@ -27,4 +27,29 @@ TOLERANCE: dict[tuple[str, str], float] = {
     ("backend", "fp32"): 1e-4,
     ("backend", "bf16"): 0.04,  # PyTorch in bf16 stays below 0.015 here; libraries round elsewhere
     ("mask video", "pixels"): 12,  # a lossy codec may round off the corners of a square
+    ("tones", "levels between PQ and HLG"): 4,  # the standard names whole per cent of the signal
+    ("tones", "levels of tint on grey"): 1,  # rows of the matrix, of four places, add up to 1 +- 0.0001
+    ("report", "share between samples"): 0.5,  # of 4 spread over a run; a third, and up to half as much from thinning
+    ("report", "pixels"): 2.0,  # a hole of 320 seen at a quarter to full size, its edge on whole pixels
+    ("report", "seconds"): 1e-6,  # interpolated in doubles
+    ("browser", "per cent of the line"): 0.5,  # the white line and its shadow hide some pixels, the handle none here
+    ("browser", "pixels of an outline"): 3,  # half a pixel of rounding, half the stroke, its edge
+    ("browser", "contrast"): 4.5,  # WCAG 2.2, level AA
+    # of the noise around the hole: a median over dozens of blocks, and structure that is left in them
+    ("grain", "strength"): 0.15,
+    ("grain", "correlation"): 0.1,
+    ("grain", "mean"): 0.1,  # of its strength: the mean of some ten thousand samples, coarse ones fewer
+    ("alpha video", "pixels"): 12,  # lossy codecs move the edge of a disc by a pixel here and there
+    ("preview", "pixels of the rim"): 1,  # drawn around the hole
+    # shares that stay: a perfect mean of 3, 5, 7 independent frames leaves 0.58, 0.45, 0.38 of the error, and less of
+    # the warping error, since neighbours share most of their frames; measured 0.33, 0.21, 0.17 and 0.61, 0.48, 0.41
+    ("smooth", "warping error left, radius 1"): 0.39,
+    ("smooth", "warping error left, radius 2"): 0.27,
+    ("smooth", "warping error left, radius 3"): 0.22,
+    ("smooth", "error left, radius 1"): 0.65,
+    ("smooth", "error left, radius 2"): 0.52,
+    ("smooth", "error left, radius 3"): 0.46,
+    ("smooth", "levels lost by moving"): 1.0,  # cubic interpolation; measured 0.66
+    ("smooth", "levels of a mismatch"): 1.0,  # measured 0.61, for neighbours 161 levels away
+    ("glimpse", "levels"): 1.0,  # rounded when it shrinks, and again in the colour conversion
 }

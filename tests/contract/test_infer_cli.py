@@ -182,7 +182,7 @@ MISTAKES: list[tuple[str, Callable[[Path], None], tuple[str, ...], str]] = [
     ("output below a file", file_as_folder, ("clip.mp4", "--out", "./taken/clip.mp4"), "taken"),
     ("no bundle", nothing, ("clip.mp4", "--bundle", "nowhere"), "no such bundle"),
     ("broken bundle", break_bundle, ("clip.mp4", "--bundle", "./broken"), "decoder.onnx"),
-    ("crf too high", nothing, ("clip.mp4", "--crf", "52"), "0 to 51"),
+    ("crf too high", nothing, ("clip.mp4", "--crf", "52"), "0 (best) to 51"),
     ("dilation of words", nothing, ("clip.mp4", "--dilate", "much"), "whole number"),
     ("unknown flag", nothing, ("clip.mp4", "--colour"), "--colour"),
     ("unknown schedule", nothing, ("clip.mp4", "--schedule", "random"), "random"),
@@ -229,5 +229,5 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
-    assert errors.strip() == "infer.py: interrupted; nothing was written"
+    assert errors.strip() == "infer.py: interrupted; nothing was written (--resume would keep what is finished)"
     assert [path.name for path in tmp_path.iterdir()] == ["long.mp4"]

@@ -1,4 +1,4 @@
-"""Memory follows the schedule: a ten times longer clip needs no more of it."""
+"""Memory follows the schedule: a ten times longer clip needs no more of it, and 4K has a bound."""
 
 from __future__ import annotations
 
@@ -6,8 +6,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, cast
 
+import av
+import numpy as np
 import pytest
+from av.packet import Packet
+from av.video.frame import VideoFrame
 
 from tests.clips import Clip, write_clip
 from tests.tiny import HEIGHT, WIDTH
@@ -16,30 +21,79 @@ from tests.tolerances import TOLERANCE
 ROOT = Path(__file__).resolve().parents[2]
 CHILD = """
 import json, resource, sys
-from runtime.cli import main
-code = main(sys.argv[1:])
-print(json.dumps([code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]))
+from runtime.options import build_parser, jobs
+from runtime.repair import repair
+
+def told(phase, done, total):
+    if phase == "repairing" and done == MARK:
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+MARK = int(sys.argv[1])
+peaks = []
+(job,) = jobs(build_parser().parse_args(sys.argv[2:]))
+frames = repair(job, told).frames
+peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(json.dumps([frames, *peaks]))
 """
+GOP = 15
+MOST_KIB = 1_500_000_000 // 1024  # at 4K
 
 
-def peak_kib(folder: Path, frames: int, *arguments: str) -> int:
-    """Peak resident memory of infer.py on a clip of `frames` frames."""
-    video = folder / f"{frames}.mp4"
-    if not video.exists():
-        write_clip(video, Clip(width=WIDTH, height=HEIGHT, frames=frames, options=(("preset", "ultrafast"),)))
-    command = [sys.executable, "-c", CHILD, str(video), "--box", "30,10,30,20", "--overwrite", *arguments]
+def peaks_kib(video: Path, frames: int, mark: int, *arguments: str) -> tuple[int, int]:
+    """Peak resident memory of a whole run over `frames` frames: when `mark` of them were written, and at the end."""
+    options = ("--out", str(video.with_name(f"{video.stem}_out.mp4")), "--cuts", "none", *arguments)
+    command = [sys.executable, "-c", CHILD, str(mark), str(video), *options]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
-    code, peak = json.loads(done.stdout.splitlines()[-1])
-    assert code == 0
-    return peak
+    written, *peaks = json.loads(done.stdout.splitlines()[-1])
+    assert written == frames
+    return peaks[0], peaks[1]
+
+
+def write_4k(path: Path, frames: int) -> None:
+    """A box that moves over a flat picture; one group of pictures is encoded, its packets repeated."""
+    with av.open(str(path), "w") as container:
+        options = {"preset": "ultrafast", "bf": "0", "tune": "zerolatency"}  # packets in order
+        stream = container.add_stream("libx264", rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = 3840, 2160, "yuv420p"
+        stream.codec_context.gop_size = GOP
+        packets: list[Packet[Any]] = []
+        for index in range(GOP):
+            picture = np.full((2160 * 3 // 2, 3840), 128, np.uint8)
+            picture[800:864, 64 * index : 64 * index + 64] = 235
+            packets += stream.encode(VideoFrame.from_ndarray(picture, "yuv420p"))
+        packets += stream.encode(None)
+        first = [(bytes(cast(Any, packet)), packet.is_keyframe) for packet in packets]  # PyAV declares no __buffer__
+        ticks = round(1 / (25 * packets[0].time_base))
+        for index in range(frames):
+            data, is_key = first[index % GOP]
+            packet: Packet[Any] = Packet(data)
+            packet.stream, packet.time_base, packet.is_keyframe = stream, packets[0].time_base, is_key
+            packet.pts = packet.dts = index * ticks
+            packet.duration = ticks
+            container.mux(packet)
 
 
 @pytest.mark.parametrize("backend", ["null", "onnxruntime"])
-def test_a_ten_times_longer_clip_needs_the_same_memory(
-    backend: str, any_window: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    folder = tmp_path_factory.mktemp("memory")
-    arguments = ("--bundle", str(any_window), "--backend", backend)
-    short = peak_kib(folder, 300, *arguments)
-    long = peak_kib(folder, 3000, *arguments)
-    assert long <= short * TOLERANCE["memory", "ratio"]
+def test_a_ten_times_longer_clip_needs_the_same_memory(backend: str, any_window: Path, tmp_path: Path) -> None:
+    video = tmp_path / "long.mp4"
+    write_clip(video, Clip(width=WIDTH, height=HEIGHT, frames=3000, options=(("preset", "ultrafast"),)))
+    arguments = ("--box", "30,10,30,20", "--bundle", str(any_window), "--backend", backend)
+    early, late = peaks_kib(video, 3000, 300, *arguments)
+    assert late <= early * TOLERANCE["memory", "ratio"]
+
+
+def test_4k_stays_below_one_and_a_half_gigabytes_for_any_length(any_window: Path, tmp_path: Path) -> None:
+    video = tmp_path / "long.mp4"
+    write_4k(video, 900)
+    arguments = ("--box", "100,100,120,60", "--bundle", str(any_window), "--backend", "null")
+    early, late = peaks_kib(video, 900, 300, *arguments, "--codec", "h264", "--preset", "ultrafast")
+    assert late <= MOST_KIB
+    assert late <= early * TOLERANCE["memory", "ratio"]
+
+
+def test_4k_stays_below_one_and_a_half_gigabytes_as_it_is_encoded_by_default(tmp_path: Path) -> None:
+    """With the shipped network's sizes, and long enough to fill every queue of the encoder."""
+    video = tmp_path / "default.mp4"
+    write_4k(video, 75)
+    _, peak = peaks_kib(video, 75, 60, "--box", "100,100,500,300", "--backend", "null", "--codec", "h264")
+    assert peak <= MOST_KIB

@@ -13,7 +13,7 @@ from runtime.errors import UsageError
 from runtime.frame import RGB, Hole
 from runtime.session import Session, Settings
 from tests.oracle import dilated, published
-from tests.pictures import as_clip, moving_holes, moving_pictures, picture_of
+from tests.pictures import as_clip, moving_holes, moving_pictures, picture_of, whole
 from tests.tiny import HEIGHT, WIDTH, tiny_network
 from tests.tolerances import TOLERANCE
 
@@ -22,7 +22,8 @@ EXACT = ["onnxruntime", "openvino"]
 
 def restored(bundle: Path, backend: str, schedule: str, pictures: list[RGB], holes: list[Hole]) -> list[RGB]:
     session = Session(read_bundle(bundle), backends.choose(backend)[1], Settings(schedule=schedule, precision="fp32"))
-    return [picture_of(frame) for frame in session.restore(as_clip(pictures, holes))]
+    repaired = session.restore(as_clip(pictures, holes), whole(WIDTH, HEIGHT))
+    return [picture_of(done.frame) for done in repaired]
 
 
 def oracle(pictures: list[RGB], holes: list[Hole]) -> list[RGB]:

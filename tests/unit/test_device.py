@@ -21,6 +21,9 @@ def test_buffers_on_lease_never_share_memory() -> None:
     other.array[:] = 2
     assert one.array.sum() == 4
     assert pool.leased == 2
+    assert pool.leased_bytes == 2 * 4 * 4
+    one.release()
+    assert pool.leased_bytes == 4 * 4
 
 
 def test_a_shape_is_never_served_by_another() -> None:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from runtime.errors import InputError, UsageError
+from runtime.errors import InputError
 from runtime.frame import Hole
-from runtime.masks import Box, MaskSource, find_mask_beside, open_masks, parse_box
+from runtime.boxes import Box
+from runtime.masks import MaskSource, Request, find_mask_beside, open_masks
 from runtime.video import VideoInfo, probe
 from tests.clips import Clip, picture_from, write_clip
 from tests.tolerances import TOLERANCE
@@ -29,14 +30,22 @@ def save(path: Path, array: np.ndarray) -> Path:
     return path
 
 
+def masks_of(info: VideoInfo, *masks: Path, boxes: tuple[Box, ...] = ()) -> MaskSource:
+    return open_masks(Request(masks, boxes), info)
+
+
+def read(source: MaskSource, index: int) -> Hole | None:
+    return source.read(index, index / 25)
+
+
 def read_all(source: MaskSource) -> None:
     for index in range(FRAMES):
-        source.read(index)
+        read(source, index)
     source.finish(FRAMES)
 
 
 def hole_of(source: MaskSource, index: int = 0) -> Hole:
-    hole = source.read(index)
+    hole = read(source, index)
     assert hole is not None
     return hole
 
@@ -48,36 +57,36 @@ def square(value: int = 255, kind: type[np.generic] = np.uint8) -> np.ndarray:
 
 
 def test_one_image_serves_all_frames_with_one_array(tmp_path: Path, info: VideoInfo) -> None:
-    source = open_masks(save(tmp_path / "mask.png", square()), [], info)
-    first = source.read(0)
+    source = masks_of(info, save(tmp_path / "mask.png", square()))
+    first = read(source, 0)
     assert first is not None
     assert np.array_equal(first, square() > 0)
-    assert source.read(1) is first
-    assert source.read(3) is first
+    assert read(source, 1) is first
+    assert read(source, 3) is first
     source.finish(99)
 
 
 @pytest.mark.parametrize("value", [1, 2, 128, 255])
 def test_any_grey_above_black_is_hole_in_an_image(tmp_path: Path, info: VideoInfo, value: int) -> None:
-    assert np.array_equal(hole_of(open_masks(save(tmp_path / "m.png", square(value)), [], info), 0), square() > 0)
+    assert np.array_equal(hole_of(masks_of(info, save(tmp_path / "m.png", square(value))), 0), square() > 0)
 
 
 def test_sixteen_bit_images_are_not_clipped_to_eight(tmp_path: Path, info: VideoInfo) -> None:
     mask = save(tmp_path / "m.png", square(3, np.uint16))
-    assert np.array_equal(hole_of(open_masks(mask, [], info), 0), square() > 0)
+    assert np.array_equal(hole_of(masks_of(info, mask), 0), square() > 0)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA"])
-def test_every_mode_of_image_is_read_and_alpha_is_not(tmp_path: Path, info: VideoInfo, mode: str) -> None:
+def test_every_mode_of_image_is_read(tmp_path: Path, info: VideoInfo, mode: str) -> None:
     image = Image.fromarray(square()).convert(mode)
     if mode in ("RGBA", "LA"):
-        image.putalpha(0)
+        image.putalpha(0)  # the same everywhere: it tells nothing
     image.save(tmp_path / "m.png")
-    assert np.array_equal(hole_of(open_masks(tmp_path / "m.png", [], info), 0), square() > 0)
+    assert np.array_equal(hole_of(masks_of(info, tmp_path / "m.png"), 0), square() > 0)
 
 
 def test_a_black_mask_is_no_hole(tmp_path: Path, info: VideoInfo) -> None:
-    assert open_masks(save(tmp_path / "m.png", square(0)), [], info).read(0) is None
+    assert read(masks_of(info, save(tmp_path / "m.png", square(0))), 0) is None
 
 
 def test_a_folder_gives_its_images_in_natural_order(tmp_path: Path, info: VideoInfo) -> None:
@@ -87,9 +96,9 @@ def test_a_folder_gives_its_images_in_natural_order(tmp_path: Path, info: VideoI
         save(tmp_path / "folder" / f"mask{number * 5}.png", array)  # mask0, mask5, mask10, mask15, mask20
     (tmp_path / "folder" / "notes.txt").write_text("no mask")
     (tmp_path / "folder" / ".hidden.png").write_text("no mask")
-    source = open_masks(tmp_path / "folder", [], info)
+    source = masks_of(info, tmp_path / "folder")
     for number in range(FRAMES):
-        hole = source.read(number)
+        hole = read(source, number)
         assert hole is not None
         assert np.flatnonzero(hole.any(axis=1)).tolist() == [number]
     source.finish(FRAMES)
@@ -101,7 +110,7 @@ def test_a_folder_of_another_count_is_refused_before_anything_is_read(tmp_path: 
     for number in range(FRAMES - 1):
         save(tmp_path / "folder" / f"{number}.png", square())
     with pytest.raises(InputError, match=r"folder: 4 masks, but the video has 5 frames; wanted one mask a frame$"):
-        open_masks(tmp_path / "folder", [], info)
+        masks_of(info, tmp_path / "folder")
 
 
 def test_a_mask_of_another_size_is_refused_by_name(tmp_path: Path, info: VideoInfo) -> None:
@@ -109,17 +118,17 @@ def test_a_mask_of_another_size_is_refused_by_name(tmp_path: Path, info: VideoIn
         save(tmp_path / "folder" / f"{number}.png", square())
     odd = save(tmp_path / "folder" / "3.png", np.zeros((HEIGHT, WIDTH - 1), np.uint8))
     with pytest.raises(InputError, match=r"3\.png: mask of 63x48 pixels, but the video has 64x48"):
-        open_masks(tmp_path / "folder", [], info)
+        masks_of(info, tmp_path / "folder")
     with pytest.raises(InputError, match=r"3\.png: mask of 63x48 pixels"):
-        open_masks(odd, [], info)
+        masks_of(info, odd)
 
 
 def test_a_mask_video_is_cut_at_half_brightness(tmp_path: Path, info: VideoInfo) -> None:
     clip = Clip(WIDTH, HEIGHT, FRAMES, codec="ffv1", pix_fmt="gray")
     levels = [0, 127, 128, 255, 60]
     pictures = (picture_from((square(level),), "gray") for level in levels)
-    source = open_masks(write_clip(tmp_path / "m.mkv", clip, pictures), [], info)
-    assert [source.read(index) is not None for index in range(FRAMES)] == [False, False, True, True, False]
+    source = masks_of(info, write_clip(tmp_path / "m.mkv", clip, pictures))
+    assert [read(source, index) is not None for index in range(FRAMES)] == [False, False, True, True, False]
     source.finish(FRAMES)
     source.close()
 
@@ -129,8 +138,8 @@ def test_an_rgb_mask_video_is_cut_at_half_of_its_mean(tmp_path: Path, info: Vide
     levels = [(0, 0, 0), (255, 127, 0), (128, 128, 128), (255, 129, 0), (255, 0, 0)]
     planes = [(square(green), square(blue), square(red)) for red, green, blue in levels]
     pictures = (picture_from(colours, "gbrp").reformat(format="rgb24", threads=1) for colours in planes)
-    source = open_masks(write_clip(tmp_path / "m.mov", clip, pictures), [], info)
-    assert [source.read(index) is not None for index in range(FRAMES)] == [False, False, True, True, False]
+    source = masks_of(info, write_clip(tmp_path / "m.mov", clip, pictures))
+    assert [read(source, index) is not None for index in range(FRAMES)] == [False, False, True, True, False]
     source.close()
 
 
@@ -138,8 +147,8 @@ def test_a_lossy_mask_video_does_not_ring(tmp_path: Path, info: VideoInfo) -> No
     clip = Clip(WIDTH, HEIGHT, FRAMES, options=(("crf", "30"),))
     grey = np.full((HEIGHT // 2, WIDTH // 2), 128, np.uint8)
     pictures = (picture_from((square(235) + np.uint8(0), grey, grey), "yuv420p") for _ in range(FRAMES))
-    source = open_masks(write_clip(tmp_path / "m.mp4", clip, pictures), [], info)
-    hole = source.read(0)
+    source = masks_of(info, write_clip(tmp_path / "m.mp4", clip, pictures))
+    hole = read(source, 0)
     assert hole is not None
     assert (hole ^ (square() > 0)).sum() <= TOLERANCE["mask video", "pixels"]
     source.close()
@@ -148,8 +157,8 @@ def test_a_lossy_mask_video_does_not_ring(tmp_path: Path, info: VideoInfo) -> No
 def test_frames_may_be_passed_over(tmp_path: Path, info: VideoInfo) -> None:
     clip = Clip(WIDTH, HEIGHT, FRAMES, codec="ffv1", pix_fmt="gray")
     pictures = (picture_from((np.roll(square(), number, axis=0),), "gray") for number in range(FRAMES))
-    source = open_masks(write_clip(tmp_path / "m.mkv", clip, pictures), [], info)
-    hole = source.read(3)
+    source = masks_of(info, write_clip(tmp_path / "m.mkv", clip, pictures))
+    hole = read(source, 3)
     assert hole is not None
     assert np.array_equal(hole, np.roll(square(), 3, axis=0) > 0)
     source.finish(FRAMES)
@@ -160,9 +169,9 @@ def test_frames_may_be_passed_over(tmp_path: Path, info: VideoInfo) -> None:
 def test_a_mask_video_of_another_length_is_refused(tmp_path: Path, info: VideoInfo, count: int, found: str) -> None:
     mask = write_clip(tmp_path / "m.mp4", Clip(WIDTH, HEIGHT, count))
     with pytest.raises(InputError, match=rf"{found}, but the video has {FRAMES} frames"):
-        open_masks(mask, [], info)
+        masks_of(info, mask)
     uncounted = write_clip(tmp_path / "m.mkv", Clip(WIDTH, HEIGHT, count))  # Matroska does not tell its count
-    source = open_masks(uncounted, [], info)
+    source = masks_of(info, uncounted)
     with pytest.raises(InputError, match=rf"{found}, but the video has"):
         read_all(source)
     source.close()
@@ -171,50 +180,7 @@ def test_a_mask_video_of_another_length_is_refused(tmp_path: Path, info: VideoIn
 def test_a_mask_video_of_another_size_is_refused(tmp_path: Path, info: VideoInfo) -> None:
     mask = write_clip(tmp_path / "m.mp4", Clip(WIDTH + 2, HEIGHT, FRAMES))
     with pytest.raises(InputError, match=r"mask of 66x48 pixels, but the video has 64x48"):
-        open_masks(mask, [], info)
-
-
-def test_boxes_join_whatever_else_masks(tmp_path: Path, info: VideoInfo) -> None:
-    box = np.zeros((HEIGHT, WIDTH), np.bool_)
-    box[40:48, 0:8] = True
-    boxes = [Box(0, 40, 8, 8)]
-    alone = open_masks(None, boxes, info)
-    assert np.array_equal(hole_of(alone), box)
-    assert alone.read(1) is alone.read(2)
-    image = open_masks(save(tmp_path / "m.png", square()), boxes, info)
-    assert np.array_equal(hole_of(image), box | (square() > 0))
-    for number in range(FRAMES):
-        save(tmp_path / "folder" / f"{number}.png", square(0))
-    assert np.array_equal(hole_of(open_masks(tmp_path / "folder", boxes, info), 4), box)
-
-
-def test_no_mask_and_no_box_is_no_hole(info: VideoInfo) -> None:
-    assert open_masks(None, [], info).read(0) is None
-
-
-@pytest.mark.parametrize("box", [(0, 0, 65, 1), (60, 0, 5, 5), (-1, 0, 4, 4), (0, -3, 4, 4), (0, 44, 4, 5)])
-def test_a_box_beyond_the_frame_is_refused(info: VideoInfo, box: tuple[int, int, int, int]) -> None:
-    with pytest.raises(InputError, match=r"--box .*: reaches outside the video's 64x48 pixels"):
-        open_masks(None, [Box(*box)], info)
-
-
-def test_a_box_may_cover_the_whole_frame(info: VideoInfo) -> None:
-    hole = open_masks(None, [Box(0, 0, WIDTH, HEIGHT)], info).read(0)
-    assert hole is not None
-    assert hole.all()
-
-
-def test_boxes_are_parsed() -> None:
-    assert parse_box("10,20,64,32") == Box(10, 20, 64, 32)
-    assert parse_box(" 1, 2 ,3,4 ") == Box(1, 2, 3, 4)
-    assert parse_box("-5,0,10,10") == Box(-5, 0, 10, 10)
-
-
-@pytest.mark.parametrize("text", ["", "1,2,3", "1,2,3,4,5", "a,b,c,d", "1.5,2,3,4", "1,2,0,4", "1,2,3,-4", "1 2 3 4"])
-def test_malformed_boxes_are_refused_in_one_line(text: str) -> None:
-    with pytest.raises(UsageError, match=r"^--box .*wanted") as caught:
-        parse_box(text)
-    assert "\n" not in str(caught.value)
+        masks_of(info, mask)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +200,7 @@ def test_unreadable_masks_are_refused_in_one_line(
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(InputError, match=message) as caught:
-        open_masks(path, [], info)
+        masks_of(info, path)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
 
@@ -244,13 +210,13 @@ def test_a_cut_off_image_is_refused(tmp_path: Path, info: VideoInfo) -> None:
     path = save(tmp_path / "m.png", noise)
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(InputError, match=r"m\.png: mask cannot be decoded"):
-        open_masks(path, [], info)
+        masks_of(info, path)
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path, info: VideoInfo) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(InputError, match=r"folder: no images in it"):
-        open_masks(tmp_path / "folder", [], info)
+        masks_of(info, tmp_path / "folder")
 
 
 def test_the_mask_beside_a_video_is_found_in_order_of_preference(tmp_path: Path) -> None:

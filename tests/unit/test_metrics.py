@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from calib.metrics import EQUAL_DB, psnr, psnr_in_hole, telea
+from calib.metrics import EQUAL_DB, psnr, psnr_in_hole, telea, warping_error
 from tests.tolerances import TOLERANCE
 
 
@@ -67,3 +67,29 @@ def test_telea_fills_the_hole_from_its_rim_and_leaves_the_rest() -> None:
     filled = telea(damaged, hole)
     assert (filled[~hole] == picture[~hole]).all()
     assert np.abs(filled[hole].astype(int) - picture[hole]).max() <= TOLERANCE["telea", "levels on flat colour"]
+
+
+def test_what_follows_the_motion_does_not_flicker() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (8, 12, 3)).astype(np.uint8)
+    moved = np.roll(picture, -2, axis=1)  # the camera goes right: what was at column x + 2 is now at column x
+    motion = np.zeros((8, 12, 2), np.float32)
+    motion[..., 0] = 2
+    hole = np.ones((8, 12), np.bool_)
+    assert warping_error([picture, moved], [motion], [hole, hole]) == 0
+    assert warping_error([picture, moved], [np.zeros_like(motion)], [hole, hole]) > 0
+
+
+def test_a_warping_error_is_counted_in_levels_inside_the_later_hole() -> None:
+    hole = np.zeros((4, 6), np.bool_)
+    hole[1:3, 1:3] = True
+    now = np.where(hole[..., None], flat(107), flat(0)).astype(np.uint8)
+    still = [np.zeros((4, 6, 2), np.float32)]
+    assert warping_error([flat(100), now], still, [~hole, hole]) == pytest.approx(7, abs=TOLERANCE["metrics", "db"])
+
+
+def test_a_clip_without_a_pixel_to_compare_has_no_warping_error() -> None:
+    away = [np.full((4, 6, 2), 100, np.float32)]
+    with pytest.raises(ValueError, match="no pixel"):
+        warping_error([flat(1), flat(2)], away, [np.ones((4, 6), np.bool_)] * 2)
+    with pytest.raises(ValueError, match=r"shorter|longer"):
+        warping_error([flat(1), flat(2)], [], [np.ones((4, 6), np.bool_)] * 2)

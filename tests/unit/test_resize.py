@@ -1,4 +1,4 @@
-"""Pillow's resize as the documented formula gives it, and a region as the crop of the whole."""
+"""Pillow's resize as the documented formula gives it, and an area as the crop of the whole."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from runtime.resize import Region, nearest_cells, resize_plane, resize_region
+from runtime.resize import Area, nearest_cells, resize_area, resize_plane
 from tests.tolerances import TOLERANCE
 
 sizes = st.integers(1, 70)
@@ -91,31 +91,31 @@ def test_a_plane_of_the_right_size_is_not_touched() -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(st.data())
-def test_a_region_is_the_crop_of_the_whole(data: st.DataObject) -> None:
+def test_an_area_is_the_crop_of_the_whole(data: st.DataObject) -> None:
     columns, rows = data.draw(st.integers(4, 48)), data.draw(st.integers(4, 48))
     width, height = data.draw(st.integers(1, 150)), data.draw(st.integers(1, 150))
     rgb = np.random.default_rng(7).integers(0, 256, (rows, columns, 3)).astype(np.uint8)
     left, top = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
     right, bottom = data.draw(st.integers(left + 1, width)), data.draw(st.integers(top + 1, height))
     whole = whole_resize(rgb, width, height)
-    got = resize_region(rgb, width, height, Region(left, top, right, bottom))
+    got = resize_area(rgb, width, height, Area(left, top, right, bottom))
     assert np.array_equal(got, whole[top:bottom, left:right])
 
 
 @pytest.mark.parametrize(
-    ("size", "region"),
+    ("size", "area"),
     [
-        ((1920, 1080), Region(301, 77, 690, 402)),
-        ((1280, 720), Region(1, 1, 1279, 3)),
-        ((1279, 719), Region(640, 300, 700, 310)),
-        ((720, 404), Region(11, 13, 12, 14)),
+        ((1920, 1080), Area(301, 77, 690, 402)),
+        ((1280, 720), Area(1, 1, 1279, 3)),
+        ((1279, 719), Area(640, 300, 700, 310)),
+        ((720, 404), Area(11, 13, 12, 14)),
     ],
 )
-def test_a_region_is_the_crop_of_the_whole_at_real_sizes(size: tuple[int, int], region: Region) -> None:
+def test_an_area_is_the_crop_of_the_whole_at_real_sizes(size: tuple[int, int], area: Area) -> None:
     rgb = np.random.default_rng(3).integers(0, 256, (240, 432, 3)).astype(np.uint8)
     whole = whole_resize(rgb, *size)
-    got = resize_region(rgb, *size, region)
-    assert np.array_equal(got, whole[region.top : region.bottom, region.left : region.right])
+    got = resize_area(rgb, *size, area)
+    assert np.array_equal(got, whole[area.top : area.bottom, area.left : area.right])
 
 
 @given(st.integers(1, 400), st.integers(1, 400))

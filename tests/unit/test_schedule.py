@@ -130,3 +130,16 @@ def test_reference_is_refused_on_a_fixed_window() -> None:
 def test_an_unknown_schedule_names_the_known_ones() -> None:
     with pytest.raises(UsageError, match="'sideways': unknown; choose one of steady, reference"):
         make_schedule("sideways", RULE)
+
+
+@given(rules.filter(usable), st.integers(0, 150))
+def test_no_window_of_steady_looks_further_than_it_says(rule: ScheduleRule, length: int) -> None:
+    schedule = make_schedule("steady", rule)
+    assert schedule.reach_frames is not None
+    for window in schedule.windows(lambda index: index < length):
+        seen = (*window.targets, *window.references)
+        assert max(abs(index - target) for index in seen for target in window.targets) <= schedule.reach_frames
+
+
+def test_the_published_protocol_may_look_anywhere() -> None:
+    assert make_schedule("reference", RULE).reach_frames is None

@@ -5,8 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from av.video.format import VideoFormat
+from av.video.frame import VideoFrame
 
-from runtime._video_formats import format_name, layout_of, picture_of, planar_name, planes_of, remarks
+from runtime._video_formats import (
+    alpha_of,
+    format_name,
+    has_alpha,
+    layout_of,
+    picture_of,
+    planar_name,
+    planes_of,
+    remarks,
+)
 from runtime.frame import Layout
 from tests.clips import planes_of_shape
 
@@ -79,6 +89,31 @@ def test_alpha_is_dropped_with_a_remark(name: str) -> None:
     got = planes_of(picture_of(planes, layout).reformat(format=name, threads=1))
     assert all(np.array_equal(plane, other) for plane, other in zip(got, planes, strict=True))
     assert remarks(name) == [f"pixel format {name}: transparency is dropped"]
+
+
+@pytest.mark.parametrize("name", [*WITH_ALPHA, "yuva422p12le", "gbrap10le"])
+@pytest.mark.parametrize("size", [(34, 22), (33, 21)])
+def test_the_alpha_channel_comes_out_exactly(name: str, size: tuple[int, int]) -> None:
+    deep = "16le" if "16" in name or "64" in name else ""
+    planar = name if name.startswith(("yuva", "gbrap")) else f"gbrap{deep}"
+    picture = VideoFrame(*size, planar)
+    alpha = picture.planes[3]
+    bits = picture.format.components[-1].bits
+    kind = np.uint8 if bits == 8 else np.uint16
+    wanted = np.random.default_rng(4).integers(0, 1 << bits, (size[1], size[0])).astype(kind)
+    lines = np.frombuffer(memoryview(alpha), kind).reshape(alpha.height, -1)
+    lines[:, : size[0]] = wanted
+    assert has_alpha(name)
+    got, layout = alpha_of(picture if name == planar else picture.reformat(format=name, threads=1))
+    assert layout == Layout("gray", bits, 0, 0)
+    assert np.array_equal(got, wanted)
+
+
+@pytest.mark.parametrize("name", ["yuv420p", "rgb24", "gray", "nv12"])
+def test_opaque_formats_have_no_alpha_channel(name: str) -> None:
+    assert not has_alpha(name)
+    with pytest.raises(ValueError, match=f"pixel format {name} has no alpha channel"):
+        alpha_of(VideoFrame(16, 16, name))
 
 
 def test_planes_are_copies_without_padding() -> None:

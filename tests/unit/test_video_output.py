@@ -18,7 +18,7 @@ def make_info(tmp_path: Path) -> VideoInfo:
 @pytest.mark.parametrize(
     ("out", "message"),
     [
-        ("out.txt", r"unknown kind of output; wanted \.mp4, \.mov, \.mkv, or a pattern like out/%05d\.png"),
+        ("out.txt", r"unknown kind of output; wanted \.mp4, \.mov, \.mkv, \.webm, or a pattern like out/%05d\.png"),
         ("out", r"unknown kind of output"),
         ("gone/out.mp4", r"there is no folder .*gone; create it first"),
         ("v.mp4", r"would overwrite the input"),
@@ -52,7 +52,7 @@ def test_an_input_is_not_overwritten_even_on_request(tmp_path: Path) -> None:
         check_output(info.path, [info.path], overwrite=True)
 
 
-@pytest.mark.parametrize("out", ["out.mp4", "out.MKV", "new/deep/%05d.png", "old.mp4", "numbered/%03d.png"])
+@pytest.mark.parametrize("out", ["out.mp4", "out.MKV", "out.webm", "new/deep/%05d.png", "old.mp4", "numbered/%03d.png"])
 def test_outputs_that_can_be_pass(tmp_path: Path, out: str) -> None:
     info = make_info(tmp_path)
     (tmp_path / "old.mp4").touch()

@@ -12,8 +12,9 @@ from PIL import Image
 
 from runtime.frame import Frame
 from runtime.pixels import rgb_at
-from runtime.video import ImageWriter, VideoInfo, VideoReader
+from runtime.video import VideoInfo, VideoReader
 from tests.clips import Clip, write_clip
+from tests.recoded import writing
 
 
 def source(tmp_path: Path, pix_fmt: str, frames: int = 3) -> tuple[VideoInfo, list[Frame]]:
@@ -23,7 +24,7 @@ def source(tmp_path: Path, pix_fmt: str, frames: int = 3) -> tuple[VideoInfo, li
 
 
 def write(pattern: Path, info: VideoInfo, frames: list[Frame]) -> None:
-    with ImageWriter(pattern, info) as writer:
+    with writing(pattern, info) as writer:
         for frame in frames:
             writer.write(frame)
 
@@ -65,7 +66,7 @@ def test_grey_video_becomes_grey_pictures_of_the_same_samples(tmp_path: Path, pi
 def test_a_new_folder_appears_whole_with_the_usual_permissions(tmp_path: Path) -> None:
     info, frames = source(tmp_path, "yuv420p")
     pattern = tmp_path / "deep" / "out" / "f%03d.png"
-    with ImageWriter(pattern, info) as writer:
+    with writing(pattern, info) as writer:
         for frame in frames:
             writer.write(frame)
             assert not pattern.parent.exists()
@@ -95,7 +96,7 @@ def test_what_lay_in_the_folder_stays_until_the_end(tmp_path: Path) -> None:
 
 def test_sound_that_pictures_cannot_carry_is_noted(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "v.mp4", Clip(frames=2, audio_codec="aac"))
-    with VideoReader(path) as reader, ImageWriter(tmp_path / "out" / "%d.png", reader.info) as writer:
+    with VideoReader(path) as reader, writing(tmp_path / "out" / "%d.png", reader.info) as writer:
         for frame in reader:
             writer.write(frame)
     assert writer.notes == ["pictures carry no sound"]

@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from runtime.errors import InputError
-from runtime.video import VideoReader, open_writer, probe
+from runtime.video import VideoReader, open_reader, probe
 from tests.clips import Clip, write_clip
+from tests.recoded import recode
 
 
 class Listener:
@@ -104,9 +105,7 @@ def test_a_name_that_looks_like_a_protocol_is_still_that_file(
     made = write_clip(tmp_path / "made.mp4", Clip(frames=3))
     made.rename(tmp_path / name)
     monkeypatch.chdir(tmp_path)
-    with VideoReader(Path(name)) as reader, open_writer(Path(f"out-{name}"), reader.info, crf=30) as writer:
-        for frame in reader:
-            writer.write(frame)
+    recode(Path(name), Path(f"out-{name}"))
     assert probe(Path(f"out-{name}")).frames == 3
 
 
@@ -117,3 +116,16 @@ def test_a_numbered_picture_does_not_open_its_neighbours(tmp_path: Path, suffix:
     for name in (f"frame0{suffix}", f"frame%d{suffix}"):
         with pytest.raises(InputError, match=r"not a video file|no such file"):
             probe(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("where", ["file", "http"])
+def test_a_playlist_among_pictures_is_not_opened(
+    tmp_path: Path, secret: Path, listener: Listener, name: str, where: str
+) -> None:
+    target = str(secret) if where == "file" else f"http://127.0.0.1:{listener.port}/picture.png"
+    (tmp_path / "00000.png").write_text(SCRIPTS[name].format(target=target, port=listener.port))
+    for path in (tmp_path, tmp_path / "%05d.png"):
+        with pytest.raises(InputError, match=r"no picture decodes \(00000\.png: not one of PNG, JPEG"):
+            open_reader(path)
+    assert listener.visits == 0

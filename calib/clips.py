@@ -1,0 +1,52 @@
+"""Clips with the masks that lie beside them, read whole for a measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from runtime.bundle import PixelRule
+from runtime.errors import UsageError
+from runtime.frame import RGB, Frame, Hole, Masked
+from runtime.holes import cover, spread
+from runtime.masks import Request, find_mask_beside, open_masks
+from runtime.patch import Crop
+from runtime.pixels import rgb_at
+from runtime.regions import Region
+from runtime.video import open_reader
+
+
+def read_masked(video: Path) -> Generator[Masked, None, None]:
+    """Frames with the masks that lie beside the video, as one scene; raises `InputError`, `UsageError`."""
+    beside = find_mask_beside(video)
+    if beside is None:
+        raise UsageError(f"{video}: no mask beside it; wanted {video.stem}_mask/, {video.stem}_mask.png or .mp4")
+    with open_reader(video) as reader, closing(open_masks(Request(masks=(beside,)), reader.info)) as masks:
+        for frame in reader:
+            yield Masked(frame, masks.read(frame.index, reader.info.seconds(frame.pts)))
+
+
+def mask_of(masked: Masked) -> Hole:
+    """The mask of a frame, `[H, W]`, empty where it has none."""
+    frame = masked.frame
+    return np.zeros((frame.height, frame.width), np.bool_) if masked.hole is None else masked.hole
+
+
+def picture_of(frame: Frame) -> RGB:
+    """The frame as RGB, `[H, W, 3]`, at its own size."""
+    return np.asarray(rgb_at(frame, frame.width, frame.height), np.uint8)
+
+
+def whole_frame(frame: Frame) -> Region:
+    """The one region that holds all of a frame like this one."""
+    return Region(Crop(0, 0, frame.width, frame.height))
+
+
+def replaced_in_whole(masked: Masked, rule: PixelRule) -> Hole:
+    """What is replaced, `[H, W]`, where the network sees the whole frame at once."""
+    frame = masked.frame
+    covered = None if masked.hole is None else cover(masked.hole, whole_frame(frame).crop, rule, rule.dilate)
+    return mask_of(masked) if covered is None else spread(covered, frame.width, frame.height)

@@ -1,0 +1,141 @@
+"""From edges that stay put to the shapes that they outline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from runtime._overlay_edges import Map, Steadiness
+from runtime.frame import Hole
+
+Labels = npt.NDArray[np.int32]  # [rows, columns], 0 is no piece
+
+# Thresholds were chosen on 132 real clips, 51 of which move; `docs/measurements.md` has what they find and miss.
+SURE = 0.45  # steadiness of an edge that starts a shape; at least SURE_TIMES that of the clip's steadier edges
+SURE_TIMES = 4.0
+LIKELY = 0.22  # of an edge that continues one
+SURE_LEVELS, LIKELY_LEVELS = 3.0, 1.5  # their strength; below are compression and noise
+LEAST_SURE = 12  # pixels that start a shape
+
+# Of the edges of a piece this share is sure where it is an overlay: 0.49 and more was seen in those, 0.41 and less in
+# what merely stays near the middle of the picture while the camera follows it or zooms in on it.
+SURE_SHARE = 0.45
+NEIGHBOUR_SHARE = 0.25  # of a piece beside a sure one, such as the letter of a word that something bright passed behind
+
+# Letters and logos have edges in all directions.  Streaks (what moves along its own edge, letterbox bars) have one.
+LEAST_ROUND = 0.12  # smaller over larger eigenvalue of the edges' tensor
+JOIN = 0.012  # of the height: edges this close belong together
+LARGEST_SPAN = 0.7  # of the width and of the height; what spans both is a frame around the picture
+LARGEST_GAP = 0.005  # of the picture: what edges enclose is filled up to here,
+STILL_GAP = 0.7  # and beyond where it varies less than this times the picture's median
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Edges that lie close together."""
+
+    label: int
+    left: int
+    top: int
+    width: int
+    height: int
+    share: float  # of the sure among its edges
+
+    def near(self, other: Piece) -> bool:
+        """Whether the gap between both is no wider than the taller one is high."""
+        reach = max(self.height, other.height)
+        across = max(self.left, other.left) - min(self.left + self.width, other.left + other.width)
+        down = max(self.top, other.top) - min(self.top + self.height, other.top + other.height)
+        return across <= reach and down <= reach
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Edges, and the pieces that they form."""
+
+    labels: Labels
+    stats: Labels  # [piece, left top width height area]
+    edges: Hole
+    sure: Hole
+
+
+@dataclass(frozen=True, slots=True)
+class Shapes:
+    """What seems to lie over the picture."""
+
+    hole: Hole  # filled, and a pixel wider than the edges
+    confidence: float  # mean steadiness of its edges, 0 to 1
+
+
+def find_shapes(clip: Steadiness, level: float) -> Shapes | None:
+    """The shapes that edges outline which stay put; None where there are none.
+
+    `level` is how steady edges are where nothing lies over the picture.
+    """
+    edges = (clip.steady > LIKELY) & (clip.strength > LIKELY_LEVELS)
+    sure = (clip.steady > max(SURE, SURE_TIMES * level)) & (clip.strength > SURE_LEVELS)
+    joined = cv2.morphologyEx(edges.astype(np.uint8), cv2.MORPH_CLOSE, _disc(round(min(edges.shape) * JOIN)))
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    found = _Found(cast(Labels, labels), cast(Labels, stats), edges, sure)
+    chosen = [piece.label for piece in _choose(_pieces(found, clip))]
+    if not chosen:
+        return None
+    body = np.isin(labels, chosen)
+    confidence = float(clip.steady[body & edges].mean())
+    filled = _fill(body, clip.varied)
+    return Shapes(cv2.dilate(filled.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0, confidence)
+
+
+def _pieces(found: _Found, clip: Steadiness) -> list[Piece]:
+    """The pieces that may be an overlay by their size and their directions."""
+    rows, columns = found.labels.shape
+    number = len(found.stats)
+    labels = found.labels[found.edges]
+    counts, sure_counts = np.bincount(labels, minlength=number), np.bincount(found.labels[found.sure], minlength=number)
+    tensors = [np.bincount(labels, part[found.edges], number) for part in (clip.across, clip.down, clip.mixed)]
+    pieces: list[Piece] = []
+    for label in np.flatnonzero(sure_counts >= LEAST_SURE):
+        left, top, width, height = (int(value) for value in found.stats[label][:4])
+        framing = width > LARGEST_SPAN * columns and height > LARGEST_SPAN * rows
+        across, down, mixed = (float(tensor[label]) for tensor in tensors)
+        if label and not framing and _roundness(across, down, mixed) > LEAST_ROUND:
+            share = float(sure_counts[label] / counts[label])
+            pieces.append(Piece(int(label), left, top, width, height, share))
+    return pieces
+
+
+def _choose(pieces: list[Piece]) -> list[Piece]:
+    """The sure pieces, and those beside them that are nearly so."""
+    sure = [piece for piece in pieces if piece.share >= SURE_SHARE]
+    beside = [piece for piece in pieces if NEIGHBOUR_SHARE <= piece.share < SURE_SHARE]
+    return [*sure, *(piece for piece in beside if any(piece.near(other) for other in sure))]
+
+
+def _roundness(across: float, down: float, mixed: float) -> float:
+    middle = (across + down) / 2
+    spread = float(np.hypot((across - down) / 2, mixed))
+    return (middle - spread) / (middle + spread)
+
+
+def _fill(body: Hole, varied: Map) -> Hole:
+    """The body with what it encloses, unless that is large and moves like the rest of the picture."""
+    rows, columns = body.shape
+    filled = body.copy()
+    _, gaps, stats, _ = cv2.connectedComponentsWithStats((~body).astype(np.uint8), connectivity=4)
+    usual = float(np.median(varied))
+    for label, (left, top, width, height, area) in enumerate(stats):
+        outside = left == 0 or top == 0 or left + width == columns or top + height == rows
+        if label and not outside:
+            small = area <= LARGEST_GAP * rows * columns
+            if small or float(np.median(varied[gaps == label])) < STILL_GAP * usual:
+                filled |= gaps == label
+    return filled
+
+
+def _disc(size: int) -> npt.NDArray[np.uint8]:
+    across = max(3, size | 1)
+    return cast(npt.NDArray[np.uint8], cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (across, across)))

@@ -1,0 +1,193 @@
+"""The options of infer.py, and the jobs that they mean."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+from runtime import backends, batch, schedule
+from runtime.arguments import OneLineParser
+from runtime.boxes import parse_box
+from runtime.bundle import DEFAULT
+from runtime.job import Job
+from runtime.masks import Request
+from runtime.program import PRECISIONS
+from runtime.regions import Choice
+from runtime.session import Settings
+from runtime.video import CODECS, Encoding
+
+REGIONS = ("auto", "full", "tiles")
+
+_EXAMPLES = """\
+examples:
+  python infer.py holiday.mp4                          the mask beside it, else the logo or text that stays put
+  python infer.py holiday.mp4 --mask logo.png          one mask for every frame
+  python infer.py holiday.mp4 --mask masks/            one image a frame, by name, 2 before 10
+  python infer.py holiday.mp4 --box 20,16,120,48       replace a rectangle (repeat for more)
+  python infer.py holiday.mp4 --box 20,16,120,48@2.5-7 from second 2.5 to 7 only
+  python infer.py holiday.mp4 --mask logo.png --preview look.png   see mask and regions first
+  python infer.py holiday.mp4 --resume                 go on after an interruption
+  python infer.py clips/*.mp4 --mask auto --out done/  several videos
+  python infer.py holiday.mp4 --out frames/%05d.png    lossless frames instead of a video
+  python infer.py --list-backends                      what can run on this machine
+
+exit codes: 0 done, 2 nothing was written, 3 done but frames of a damaged video are lost, 4 some of several videos
+failed, 130 interrupted"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The options of infer.py."""
+    parser = OneLineParser(
+        prog="infer.py",
+        description="Fill holes in videos: what a mask marks is replaced, every other pixel stays the source's own.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    video = "the video, or a folder or pattern of pictures; several are done one by one"
+    parser.add_argument("videos", nargs="*", metavar="VIDEO", help=video)
+    _add_holes(parser)
+    _add_output(parser)
+    _add_network(parser)
+    _add_run(parser)
+    return parser
+
+
+def _add_holes(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("what is replaced").add_argument
+    mask = "image, folder of images or video, white is the hole; 'auto': an overlay that stays put; 'alpha': where the "
+    mask += "video is transparent (repeat to unite)"
+    add("--mask", action="append", default=[], metavar="M", help=mask)
+    add("--box", action="append", default=[], metavar="X,Y,W,H[@A-B]", help="a rectangle, from second A to B")
+    add("--invert-mask", action="store_true", help="black is the hole")
+    add("--yes", action="store_true", help="a mask that covers most of the picture is meant so")
+    add("--dilate", type=_dilation, metavar="N", help="grow the hole by N pixels of the network (default: 4)")
+    add("--feather", type=_feather, default=0, metavar="N", help="blend into the source over N pixels around the hole")
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("the result").add_argument
+    out = "a video, .mp4 .mov .mkv .webm (default: VIDEO_repaired), out/%%05d.png, or a folder: out/"
+    add("--out", metavar="F", help=out)
+    add("--overwrite", action="store_true", help="replace an existing output")
+    add("--codec", default="source", choices=("source", *CODECS), help="default: the source's own")
+    add("--crf", type=_crf, metavar="N", help="quality, 0 best; the scale is the codec's (default: 18 for h264)")
+    add("--preset", metavar="P", help="the encoder's own name for how hard it tries")
+    add("--report", type=Path, metavar="FILE.html", help="write what was done, with pictures before and after")
+    add("--preview", type=Path, metavar="PNG", help="draw mask and regions over a few frames; repair nothing")
+
+
+def _add_network(parser: argparse.ArgumentParser) -> None:
+    how = "steady: even windows, bounded memory (default); reference: the published protocol"
+    precision = "auto: bf16 where the CPU computes in it (default); fp32: exact"
+    region = "auto: crops around the holes (default); full: the whole frame, shrunk; tiles: tiles at native resolution"
+    add = parser.add_argument_group("how it is repaired").add_argument
+    add("--region", default="auto", choices=REGIONS, help=region)
+    upscale = "how far a fill may be enlarged before tiles are used (default: %(default)s)"
+    add("--max-upscale", type=_upscale, default=Choice().max_upscale, metavar="S", help=upscale)
+    add("--cuts", default="auto", metavar="auto|none|FILE", help="where scenes end; FILE: a frame or time a line")
+    add("--temporal-smooth", type=_radius, default=0, metavar="N", help="calm flicker over N frames on each side")
+    add("--grain", action="store_true", help="give the fill the film grain of its surroundings")
+    add("--deinterlace", action="store_true", help="make interlaced video progressive, at its frame rate")
+    add("--fps", type=_fps, metavar="R", help="frames a second of pictures (default: 25)")
+    add("--schedule", default="steady", choices=schedule.NAMES, help=how)
+    add("--bundle", default=DEFAULT, metavar="B", help="folder, or name of a shipped bundle (default: %(default)s)")
+    add("--backend", default="auto", choices=("auto", *backends.names()), help="inference library (default: auto)")
+    add("--precision", default="auto", choices=PRECISIONS, help=precision)
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("the run").add_argument
+    add("--resume", action="store_true", help="go on where an earlier run was stopped; keep what is done when stopped")
+    add("--keep-going", action="store_true", help="use what decodes of a damaged video")
+    add("--json", action="store_true", help="print the summary as JSON, a line for each video")
+    add("--list-backends", action="store_true", help="say what can run on this machine, and stop")
+
+
+def jobs(options: argparse.Namespace) -> Iterator[Job]:
+    """A job for each video; raises `UsageError`."""
+    videos = list(batch.expand(options.videos))
+    for video, out in zip(videos, batch.outs_of(videos, options.out), strict=True):
+        yield Job(
+            video=video,
+            out=out,
+            masks=_request(options),
+            find_overlay="auto" in options.mask,
+            cuts=options.cuts,
+            regions=Choice(options.region, options.max_upscale),
+            bundle=options.bundle,
+            backend=options.backend,
+            settings=_settings(options),
+            encoding=Encoding(options.codec, options.crf, options.preset),
+            deinterlace=options.deinterlace,
+            fps=options.fps,
+            resume=options.resume,
+            overwrite=options.overwrite,
+            keep_going=options.keep_going,
+            report=options.report,
+        )
+
+
+def _request(options: argparse.Namespace) -> Request:
+    return Request(
+        masks=tuple(Path(mask) for mask in options.mask if mask not in ("auto", "alpha")),
+        boxes=tuple(parse_box(text) for text in options.box),
+        alpha="alpha" in options.mask,
+        invert=options.invert_mask,
+        yes=options.yes,
+    )
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    return Settings(
+        schedule=options.schedule,
+        precision=options.precision,
+        dilate=options.dilate,
+        feather=options.feather,
+        smooth=options.temporal_smooth,
+        grain=options.grain,
+    )
+
+
+def _crf(text: str) -> int:
+    return _whole_number(text, 0, 63)
+
+
+def _dilation(text: str) -> int:
+    return _whole_number(text, 0, 64)
+
+
+def _feather(text: str) -> int:
+    return _whole_number(text, 0, 256)
+
+
+def _radius(text: str) -> int:
+    return _whole_number(text, 0, 5)
+
+
+def _whole_number(text: str, least: int, most: int) -> int:
+    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from {least} to {most}")
+    return int(text)
+
+
+def _upscale(text: str) -> float:
+    try:
+        scale = float(text)
+    except ValueError:
+        scale = 0.0
+    if not 1 <= scale <= 64:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number from 1 to 64")
+    return scale
+
+
+def _fps(text: str) -> Fraction:
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 0 < rate <= 1000:
+        raise argparse.ArgumentTypeError(f"'{text}' is no frame rate; wanted one such as 25, 29.97 or 30000/1001")
+    return rate

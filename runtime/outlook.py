@@ -1,0 +1,102 @@
+"""What a job will do to its video: all that can be known before a frame of it is repaired."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime import mask_choice
+from runtime.bundle import Bundle, read_bundle
+from runtime.frame import Frame, Hole
+from runtime.job import Job, find_bundle
+from runtime.masks import Request, open_masks
+from runtime.preview import write_preview
+from runtime.progress import Progress, counted
+from runtime.regions import Canvas, Region, plan, whole
+from runtime.schedule import make_schedule
+from runtime.sidecar import check_sidecar
+from runtime.video import FrameReader, VideoInfo, check_output
+
+PREVIEWED = 4  # frames
+GUESSED_FRAMES = 250  # of a video that does not tell its length
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """The plan of a job."""
+
+    info: VideoInfo
+    bundle: Bundle
+    request: Request  # the masks, those that were found among them
+    regions: tuple[Region, ...]  # none: nothing is masked
+    notes: tuple[str, ...]
+
+
+def look(job: Job, info: VideoInfo, progress: Progress) -> Outlook:
+    """Find and read the masks, plan the regions, check that the result can be written; raises `VidmendError`.
+
+    Reads the masks once, and the video once where an overlay is to be found in it.
+    """
+    bundle = read_bundle(find_bundle(job.bundle))
+    schedule = make_schedule(job.settings.schedule, bundle.manifest.schedule)
+    check_output(job.out, [job.video, *job.masks.masks], overwrite=job.overwrite)
+    if job.report is not None:
+        check_sidecar(job.report, ".html", [job.video, job.out, *job.masks.masks], overwrite=job.overwrite)
+    request, notes = _masks(job, info, progress)
+    check_output(job.out, request.masks, overwrite=job.overwrite)
+    canvas = Canvas(info.width, info.height, info.layout.chroma_shift_x, info.layout.chroma_shift_y, info.turns)
+    picture = (bundle.manifest.pixels.width, bundle.manifest.pixels.height)
+    with closing(open_masks(request, info)) as masks:
+        regions = plan(counted(masks.runs(), "reading masks", masks.frames, progress), canvas, picture, job.regions)
+    if regions and schedule.to_the_letter:
+        regions = (whole(canvas),)  # the published program knows no crops
+    return Outlook(info, bundle, request, regions, notes)
+
+
+def _masks(job: Job, info: VideoInfo, progress: Progress) -> tuple[Request, tuple[str, ...]]:
+    known = job.masks if job.find_overlay else mask_choice.with_mask_beside(job.video, job.masks)
+    if known is not None and not job.find_overlay:
+        return known, ()
+    target = mask_choice.found_mask(job.out)
+    if not (job.resume and target.exists()):  # the earlier run found it
+        mask_choice.find_mask(info, target, progress)
+    return (known or job.masks).with_masks(target), (f"the overlay that was found is marked in {target}",)
+
+
+def preview(job: Job, target: Path, progress: Progress) -> str:
+    """Draw mask and regions over a few frames into the PNG `target`, repair nothing; returns a line that says so."""
+    with job.open() as reader:
+        check_sidecar(target, ".png", [job.video, *job.masks.masks], overwrite=job.overwrite)
+        outlook = look(job, reader.info, progress)
+        rule = outlook.bundle.manifest.pixels
+        frames = _few_frames(outlook, reader, progress)
+        write_preview(target, frames, outlook.regions, reader.info, (rule.width, rule.height))
+    count = len(outlook.regions)
+    return (
+        f"{target}: {count} region{'' if count == 1 else 's'}; nothing was repaired"
+        if count
+        else (f"{target}: the mask is empty; there is nothing to repair")
+    )
+
+
+def _few_frames(outlook: Outlook, reader: FrameReader, progress: Progress) -> list[tuple[Frame, Hole | None]]:
+    """Frames spread over the part of the video in which something is masked, with their holes."""
+    wanted = _spread(outlook)
+    frames: list[tuple[Frame, Hole | None]] = []
+    with closing(open_masks(outlook.request, outlook.info)) as masks:
+        for frame in counted(reader, "reading frames", wanted[-1] + 1, progress):
+            hole = masks.read(frame.index, outlook.info.seconds(frame.pts))
+            if frame.index in wanted:
+                frames.append((frame, hole))
+            if frame.index >= wanted[-1]:
+                break
+    return frames
+
+
+def _spread(outlook: Outlook) -> list[int]:
+    """Which frames to show, ascending."""
+    end = (outlook.info.frames or GUESSED_FRAMES) - 1
+    first = min((region.first for region in outlook.regions), default=0)
+    last = max((end if region.last is None else min(region.last, end) for region in outlook.regions), default=end)
+    return sorted({first + (last - first) * (2 * number + 1) // (2 * PREVIEWED) for number in range(PREVIEWED)})

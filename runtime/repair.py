@@ -1,0 +1,169 @@
+"""One video from file to file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing
+
+from runtime import backends
+from runtime._video_extent import cut_short
+from runtime.cuts import no_cuts, open_cuts
+from runtime.fingerprint import fingerprint
+from runtime.frame import Frame, Masked
+from runtime.job import Job
+from runtime.masks import MaskSource, open_masks
+from runtime.outlook import Outlook, look
+from runtime.progress import Progress
+from runtime.report import ReportData, Samples, write_report
+from runtime.session import Restored, Session
+from runtime.summary import Summary
+from runtime.video import FrameReader, FrameWriter, copy_video, copyable, open_work, open_writer
+
+NOTHING_MASKED = "the mask is empty: nothing was repaired"
+
+
+def repair(job: Job, progress: Progress) -> Summary:
+    """Run the job; the result has its final name only when it is complete.  Raises `VidmendError`."""
+    started = time.perf_counter()
+    with job.open() as reader:
+        outlook = look(job, reader.info, progress)
+        samples = Samples(feather=job.settings.feather)
+        if not outlook.regions and _copyable(job, outlook):
+            summary = _copied(job, outlook, started)
+        else:
+            run = _Run(job, outlook, reader, progress)
+            run.write(None if job.report is None else samples)
+            summary = run.summary(time.perf_counter() - started)
+    if job.report is not None:
+        write_report(job.report, _report(job, outlook, summary), samples)
+    return summary
+
+
+class _Run:
+    """Frames from the reader through the session to the writer."""
+
+    def __init__(self, job: Job, outlook: Outlook, reader: FrameReader, progress: Progress) -> None:
+        self._job = job
+        self._outlook = outlook
+        self._reader = reader
+        self._progress = progress
+        self._backend, backend = backends.choose(job.backend)
+        self._session = Session(outlook.bundle, backend, job.settings)
+        self._cuts = open_cuts(job.cuts, outlook.info) if outlook.regions else no_cuts()
+        self._resumed = 0
+        self._written = 0
+        self._repaired = 0
+        self._notes: list[str] = []
+
+    def write(self, samples: Samples | None) -> None:
+        """Write the whole result, or nothing."""
+        job, info = self._job, self._outlook.info
+        with ExitStack() as stack:
+            masks = stack.enter_context(closing(open_masks(self._outlook.request, info)))
+            work = stack.enter_context(
+                open_work(job.out, self._fingerprint(), resume=job.resume, overwrite=job.overwrite)
+            )
+            writer = stack.enter_context(open_writer(job.out, info, job.encoding, work))
+            self._resumed = self._written = writer.start
+            restored = self._session.restore(
+                self._masked(masks), self._outlook.regions, start=writer.start, again=self._again
+            )
+            with closing(restored):
+                for done in restored:
+                    self._take(done, writer, samples)
+            if not self._reader.lost:  # with frames missing nobody knows how many masks there should be
+                masks.finish(self._reader.counted)
+            self._notes = writer.notes  # the writer adds to them until it is through
+
+    def summary(self, seconds: float) -> Summary:
+        """What was done in `seconds`."""
+        job, outlook, session = self._job, self._outlook, self._session
+        empty = () if outlook.regions else (NOTHING_MASKED,)
+        return Summary(
+            video=str(job.video),
+            out=str(job.out),
+            frames=self._written,
+            repaired=self._repaired,
+            resumed=self._resumed,
+            seconds=seconds,
+            busy=session.clock.seconds(),
+            bundle=str(outlook.bundle.root),
+            backend=self._backend,
+            precision=session.precision,
+            schedule=job.settings.schedule,
+            regions=tuple(
+                (region.crop.left, region.crop.top, region.crop.width, region.crop.height) for region in outlook.regions
+            ),
+            cuts=tuple(self._cuts.found),
+            copied=False,
+            notes=(*outlook.info.notes, *outlook.notes, *self._notes, *empty),
+            lost=tuple(self._reader.lost),
+        )
+
+    def _masked(self, masks: MaskSource) -> Iterator[Masked]:
+        for frame, cut in self._cuts.marked(self._reader):
+            yield Masked(frame, masks.read(frame.index, self._outlook.info.seconds(frame.pts)), cut)
+
+    def _take(self, done: Restored, writer: FrameWriter, samples: Samples | None) -> None:
+        with self._session.clock.busy("write"):
+            writer.write(done.frame)
+        self._written += 1
+        self._repaired += bool(done.patches)
+        if samples is not None:
+            samples.offer(done, self._outlook.info.seconds(done.source.pts))
+        self._progress("repairing", self._written, self._outlook.info.frames)
+
+    def _again(self) -> Generator[Frame, None, None]:
+        """The frames a second time, for a session that cannot hold them."""
+        with self._job.open() as reader:
+            yield from reader
+
+    def _fingerprint(self) -> str:
+        job, outlook = self._job, self._outlook
+        files = [job.video, *outlook.request.masks]
+        choices = (outlook.request, job.cuts, outlook.regions, self._backend, self._session.precision, job.settings)
+        return fingerprint(outlook.bundle, files, (*choices, job.encoding, job.deinterlace, job.fps, job.keep_going))
+
+
+def _copyable(job: Job, outlook: Outlook) -> bool:
+    """Whether the source's packets can be the result when nothing in them is to change."""
+    whole = outlook.info.stills or cut_short(outlook.info.path) is None
+    return whole and not job.deinterlace and copyable(outlook.info, job.out, job.encoding)
+
+
+def _copied(job: Job, outlook: Outlook, started: float) -> Summary:
+    frames, notes = copy_video(outlook.info, job.out)
+    return Summary(
+        video=str(job.video),
+        out=str(job.out),
+        frames=frames,
+        repaired=0,
+        resumed=0,
+        seconds=time.perf_counter() - started,
+        busy={},
+        bundle=str(outlook.bundle.root),
+        backend="none",
+        precision="none",
+        schedule=job.settings.schedule,
+        regions=(),
+        cuts=(),
+        copied=True,
+        notes=(*outlook.info.notes, *outlook.notes, *notes, NOTHING_MASKED),
+        lost=(),
+    )
+
+
+def _report(job: Job, outlook: Outlook, summary: Summary) -> ReportData:
+    rule = outlook.bundle.manifest.pixels
+    settings = job.settings
+    asked = (
+        ("Region", f"{job.regions.mode}, enlarged at most {job.regions.max_upscale:g} times"),
+        ("Scene cuts", job.cuts),
+        ("Mask grown by", f"{rule.dilate if settings.dilate is None else settings.dilate} of the network's pixels"),
+        ("Feather", f"{settings.feather} pixels"),
+        ("Smoothed over", f"{settings.smooth} frames on each side"),
+        ("Grain", "matched" if settings.grain else "not added"),
+        ("Codec", job.encoding.codec),
+    )
+    return ReportData(job.video.name, summary, outlook.info, outlook.regions, (rule.width, rule.height), asked)

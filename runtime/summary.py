@@ -1,0 +1,66 @@
+"""What a job did, for people and for machines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+SHOWN_CUTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a job did."""
+
+    video: str
+    out: str
+    frames: int  # of the result
+    repaired: int  # frames in which something was replaced, in this run
+    resumed: int  # frames that an earlier run had finished
+    seconds: float
+    busy: Mapping[str, float]  # seconds of work by stage; stages overlap, so the sum may exceed `seconds`
+    bundle: str
+    backend: str
+    precision: str
+    schedule: str
+    regions: tuple[tuple[int, int, int, int], ...]  # left, top, width, height of each crop that the network saw
+    cuts: tuple[int, ...]  # frames with which a new scene begins
+    copied: bool  # nothing was masked: the packets are the source's own
+    notes: tuple[str, ...]
+    lost: tuple[str, ...]  # what --keep-going passed over
+
+    @property
+    def fps(self) -> float:
+        """Frames a second of this run, everything included."""
+        return (self.frames - self.resumed) / self.seconds if self.seconds > 0 else 0.0
+
+    def as_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(asdict(self) | {"fps": round(self.fps, 3)})
+
+
+def describe(summary: Summary) -> str:
+    """The summary in one line."""
+    if summary.copied:
+        return f"{summary.out}: {summary.frames} frames copied in {summary.seconds:.1f} s"
+    parts = [f"{summary.frames} frames in {summary.seconds:.1f} s"]
+    if summary.resumed:
+        parts[0] = f"{summary.frames} frames, {summary.resumed} of them from an earlier run, the others"
+        parts[0] += f" in {summary.seconds:.1f} s"
+    parts.append(f"{summary.fps:.2f} fps on {summary.backend} {summary.precision}")
+    parts.append(_count(len(summary.regions), "region"))
+    parts.append(_cuts(summary.cuts))
+    busy = ", ".join(f"{stage} {seconds / summary.seconds:.0%}" for stage, seconds in summary.busy.items())
+    return f"{summary.out}: {', '.join(parts)}; busy: {busy}"
+
+
+def _cuts(cuts: tuple[int, ...]) -> str:
+    if not cuts:
+        return "no cut"
+    named = ", ".join(str(index) for index in cuts[:SHOWN_CUTS]) + (", ..." if len(cuts) > SHOWN_CUTS else "")
+    return f"{_count(len(cuts), 'cut')} (at frame {named})"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")

@@ -1,0 +1,1 @@
+"""Damaged videos, repaired in every way they come: `python -m tests.fuzz`."""

@@ -1,0 +1,70 @@
+"""Backends without a network: one that counts, and one whose pictures depend on every frame of a window."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from runtime.program import Precision, Program, Request, Tensors
+
+
+class Counting:
+    """Zeros, with the calls counted by stage; the decoder fails at call number `fails_at`."""
+
+    target = "onnx"
+    rank = None
+
+    def __init__(self, fails_at: int = 0) -> None:
+        self.calls: dict[str, int] = {"encoder": 0, "transformer": 0, "decoder": 0}
+        self.fails_at = fails_at
+        self.asked: set[Precision] = set()
+
+    def why_not(self) -> str | None:
+        return None
+
+    def precision(self, asked: Precision) -> str:
+        return "zeros"
+
+    def open(self, request: Request) -> Program:
+        self.asked.add(request.precision)
+        return _CountingProgram(self, request.stage.name)
+
+
+class _CountingProgram:
+    def __init__(self, backend: Counting, stage: str) -> None:
+        self.backend, self.stage = backend, stage
+
+    def enqueue(self, inputs: Tensors, outputs: Tensors) -> None:
+        self.backend.calls[self.stage] += 1
+        if self.stage == "decoder" and self.backend.calls["decoder"] == self.backend.fails_at:
+            raise RuntimeError("the device is gone")
+        for output in outputs.values():
+            output.fill(0)
+
+
+class Mixing(Counting):
+    """A feature is the picture's mean, what is completed is mixed with the whole window, and that is the colour.
+
+    The mean weighs samples by their place and frames by theirs, so that no exchange of either goes unnoticed.
+    """
+
+    def open(self, request: Request) -> Program:
+        self.asked.add(request.precision)
+        return _MixingProgram(self, request.stage.name)
+
+
+class _MixingProgram:
+    def __init__(self, backend: Mixing, stage: str) -> None:
+        self.backend, self.stage = backend, stage
+
+    def enqueue(self, inputs: Tensors, outputs: Tensors) -> None:
+        self.backend.calls[self.stage] += 1
+        if self.stage == "encoder":
+            weights = np.linspace(-1, 1, inputs["rgb"].size).reshape(inputs["rgb"].shape)
+            outputs["features"][:] = np.float32(np.mean(inputs["rgb"] * weights))
+        elif self.stage == "transformer":
+            features, completed = inputs["features"], outputs["completed"]
+            order = np.linspace(1, 2, len(features), dtype=np.float32)
+            window = np.mean(features[:, 0, 0, 0] * order, dtype=np.float32)
+            completed[:] = features[: len(completed)] * np.float32(0.5) + window
+        else:
+            outputs["rgb"][:] = np.sin(np.float32(40) * inputs["features"][0, 0, 0, 0])

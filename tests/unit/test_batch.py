@@ -1,0 +1,70 @@
+"""Which videos a command means, and where each result goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runtime.batch import default_out, expand, outs_of
+from runtime.errors import UsageError
+
+
+def test_a_wildcard_stands_for_what_it_matches_in_order(tmp_path: Path) -> None:
+    for name in ("b.mp4", "a.mp4", "c.mkv"):
+        (tmp_path / name).touch()
+    assert [path.name for path in expand([str(tmp_path / "*.mp4"), str(tmp_path / "c.mkv")])] == [
+        "a.mp4",
+        "b.mp4",
+        "c.mkv",
+    ]
+
+
+def test_a_file_whose_name_has_brackets_is_itself(tmp_path: Path) -> None:
+    (tmp_path / "a[1].mp4").touch()
+    assert list(expand([str(tmp_path / "a[1].mp4")])) == [tmp_path / "a[1].mp4"]
+
+
+def test_a_wildcard_without_a_match_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="matches no file"):
+        list(expand([str(tmp_path / "*.mp4")]))
+
+
+def test_a_name_without_a_wildcard_is_left_to_the_reader_to_refuse() -> None:
+    assert list(expand(["missing.mp4"])) == [Path("missing.mp4")]
+
+
+@pytest.mark.parametrize(
+    ("video", "out"),
+    [
+        ("in/a.mp4", "in/a_repaired.mp4"),
+        ("in/a.MOV", "in/a_repaired.MOV"),
+        ("in/a.webm", "in/a_repaired.webm"),
+        ("in/a.avi", "in/a_repaired.mp4"),
+        ("in/a.b.mkv", "in/a.b_repaired.mkv"),
+        ("in/frames/%04d.png", "in/frames_repaired/%05d.png"),
+    ],
+)
+def test_a_result_lies_beside_its_video(video: str, out: str) -> None:
+    assert default_out(Path(video)) == Path(out)
+
+
+def test_a_folder_of_pictures_gives_a_folder_of_pictures(tmp_path: Path) -> None:
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    assert default_out(frames) == tmp_path / "frames_repaired" / "%05d.png"
+    assert outs_of([frames], f"{tmp_path}/done/") == [tmp_path / "done" / "%05d.png"]
+
+
+def test_one_name_is_for_one_video_and_a_folder_for_any_number(tmp_path: Path) -> None:
+    videos = [Path("x/a.mp4"), Path("y/b.mp4")]
+    assert outs_of(videos[:1], "result.mkv") == [Path("result.mkv")]
+    assert outs_of(videos, "done/") == [Path("done/a_repaired.mp4"), Path("done/b_repaired.mp4")]
+    assert outs_of(videos[:1], str(tmp_path)) == [tmp_path / "a_repaired.mp4"]
+    with pytest.raises(UsageError, match="2 videos; name a folder"):
+        outs_of(videos, "result.mkv")
+
+
+def test_two_videos_may_not_share_a_result() -> None:
+    with pytest.raises(UsageError, match=r"as that of x/a\.mp4"):
+        outs_of([Path("x/a.mp4"), Path("y/a.mp4")], "done/")

@@ -15,11 +15,10 @@ from runtime.frame import Hole
 Labels = npt.NDArray[np.int32]  # [rows, columns], 0 is no piece
 
 # Thresholds were chosen on 132 real clips, 51 of which move; `docs/measurements.md` has what they find and miss.
-SURE = 0.45  # steadiness of an edge that starts a shape; at least SURE_TIMES that of the clip's steadier edges
-SURE_TIMES = 4.0
+SURE = 0.45  # steadiness of an edge that starts a shape
 LIKELY = 0.22  # of an edge that continues one
 SURE_LEVELS, LIKELY_LEVELS = 3.0, 1.5  # their strength; below are compression and noise
-LEAST_SURE = 12  # pixels that start a shape
+LEAST_SURE = 0.0003  # of the picture's pixels start a shape; a logo of 20 by 20 at 854x480 has as many
 
 # Of the edges of a piece this share is sure where it is an overlay: 0.49 and more was seen in those, 0.41 and less in
 # what merely stays near the middle of the picture while the camera follows it or zooms in on it.
@@ -28,7 +27,12 @@ NEIGHBOUR_SHARE = 0.25  # of a piece beside a sure one, such as the letter of a 
 
 # Letters and logos have edges in all directions.  Streaks (what moves along its own edge, letterbox bars) have one.
 LEAST_ROUND = 0.12  # smaller over larger eigenvalue of the edges' tensor
-JOIN = 0.012  # of the height: edges this close belong together
+JOIN = 0.012  # of the shorter side: edges this close belong together,
+MEND = 0.04  # and within what is an overlay gaps as wide are closed: strokes that something alike passed behind
+MARGIN = 0.01  # of the shorter side, all around and half of it on each: soft edges, and what compression smears
+STILL_LEVELS = 2.0  # standard deviation over time of what stands still, compression included
+BAR_SHARE = 0.9  # of a line stands still where a bar is
+BAR_EDGE = 4  # pixels on either side of a bar's end that compression smears it over
 LARGEST_SPAN = 0.7  # of the width and of the height; what spans both is a frame around the picture
 LARGEST_GAP = 0.005  # of the picture: what edges enclose is filled up to here,
 STILL_GAP = 0.7  # and beyond where it varies less than this times the picture's median
@@ -71,14 +75,13 @@ class Shapes:
     confidence: float  # mean steadiness of its edges, 0 to 1
 
 
-def find_shapes(clip: Steadiness, level: float) -> Shapes | None:
-    """The shapes that edges outline which stay put; None where there are none.
-
-    `level` is how steady edges are where nothing lies over the picture.
-    """
-    edges = (clip.steady > LIKELY) & (clip.strength > LIKELY_LEVELS)
-    sure = (clip.steady > max(SURE, SURE_TIMES * level)) & (clip.strength > SURE_LEVELS)
-    joined = cv2.morphologyEx(edges.astype(np.uint8), cv2.MORPH_CLOSE, _disc(round(min(edges.shape) * JOIN)))
+def find_shapes(clip: Steadiness) -> Shapes | None:
+    """The shapes that edges outline which stay put; None where there are none."""
+    within = ~_bar_edges(clip.varied)
+    edges = within & (clip.steady > LIKELY) & (clip.strength > LIKELY_LEVELS)
+    sure = within & (clip.steady > SURE) & (clip.strength > SURE_LEVELS)
+    size = min(edges.shape)
+    joined = cv2.morphologyEx(edges.astype(np.uint8), cv2.MORPH_CLOSE, _disc(size * JOIN))
     _, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
     found = _Found(cast(Labels, labels), cast(Labels, stats), edges, sure)
     chosen = [piece.label for piece in _choose(_pieces(found, clip))]
@@ -86,8 +89,9 @@ def find_shapes(clip: Steadiness, level: float) -> Shapes | None:
         return None
     body = np.isin(labels, chosen)
     confidence = float(clip.steady[body & edges].mean())
-    filled = _fill(body, clip.varied)
-    return Shapes(cv2.dilate(filled.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0, confidence)
+    whole = cv2.morphologyEx(body.astype(np.uint8), cv2.MORPH_CLOSE, _disc(size * MEND)) > 0
+    filled = _fill(whole, clip.varied).astype(np.uint8)
+    return Shapes(cv2.dilate(filled, _disc(size * MARGIN)) > 0, confidence)
 
 
 def _pieces(found: _Found, clip: Steadiness) -> list[Piece]:
@@ -98,7 +102,7 @@ def _pieces(found: _Found, clip: Steadiness) -> list[Piece]:
     counts, sure_counts = np.bincount(labels, minlength=number), np.bincount(found.labels[found.sure], minlength=number)
     tensors = [np.bincount(labels, part[found.edges], number) for part in (clip.across, clip.down, clip.mixed)]
     pieces: list[Piece] = []
-    for label in np.flatnonzero(sure_counts >= LEAST_SURE):
+    for label in np.flatnonzero(sure_counts >= LEAST_SURE * rows * columns):
         left, top, width, height = (int(value) for value in found.stats[label][:4])
         framing = width > LARGEST_SPAN * columns and height > LARGEST_SPAN * rows
         across, down, mixed = (float(tensor[label]) for tensor in tensors)
@@ -136,6 +140,20 @@ def _fill(body: Hole, varied: Map) -> Hole:
     return filled
 
 
-def _disc(size: int) -> npt.NDArray[np.uint8]:
-    across = max(3, size | 1)
+def _bar_edges(varied: Map) -> Hole:
+    """Where bars at the sides of the picture end; what is written on a bar is none of its edge."""
+    found = np.zeros(varied.shape, np.bool_)
+    still = varied < STILL_LEVELS
+    for lines, view in ((still, found), (still.T, found.T)):
+        bars = lines.mean(axis=1) > BAR_SHARE
+        if bars.all():
+            continue
+        for size, side in ((int(bars.argmin()), view), (int(bars[::-1].argmin()), view[::-1])):
+            if size:
+                side[max(0, size - BAR_EDGE) : size + BAR_EDGE] = True
+    return found
+
+
+def _disc(size: float) -> npt.NDArray[np.uint8]:
+    across = max(3, round(size) | 1)
     return cast(npt.NDArray[np.uint8], cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (across, across)))

@@ -10,10 +10,10 @@ from pathlib import Path
 import cv2
 from av.codec import Codec as LibavCodec
 
+from runtime._video_declared import Declared
 from runtime._video_encodable import CHROMA, Encodable, Vessel, encodable
 from runtime._video_file import VideoInfo
 from runtime._video_formats import format_name, layout_of
-from runtime._video_sidedata import SideData
 from runtime.errors import OutputError
 from runtime.frame import Layout
 
@@ -41,7 +41,7 @@ class Wish:
     preset: str
     profile: str | None  # of the source, where it is of the same codec
     threads: int
-    side: SideData
+    declared: Declared
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +71,11 @@ class Chosen:
     form: Encodable
     pixels: str  # libav's name of the pixel format
     options: dict[str, str]  # of the encoder
-    side: SideData  # of the source
+    declared: Declared  # of the source
     notes: tuple[str, ...]
 
 
-def choose(out: Path, encoding: Encoding, info: VideoInfo, side: SideData, threads: int) -> Chosen:
+def choose(out: Path, encoding: Encoding, info: VideoInfo, declared: Declared, threads: int) -> Chosen:
     """The codec and the form in which the video leaves as `out`; raises `OutputError` when it cannot as asked."""
     name, notes = (encoding.codec, ()) if encoding.codec != SOURCE else _instead_of_source(out, info)
     codec = CODECS[name]
@@ -84,11 +84,11 @@ def choose(out: Path, encoding: Encoding, info: VideoInfo, side: SideData, threa
         raise OutputError(f"{out}: {why}; wanted another --codec, of: {', '.join(CODECS)}")
     crf, preset = _checked(codec, encoding)
     profile = info.profile if codec_of(info) == name else None
-    options = codec.options(Wish(form.layout, crf, preset, profile, threads, side))
-    dropped = [f"{kind} dropped: no encoder here takes it" for kind in side.dropped]
-    if (side.mastering or side.light) and not codec.mastering and codec_of(info) != name:
+    options = codec.options(Wish(form.layout, crf, preset, profile, threads, declared))
+    dropped = [f"{kind} dropped: no encoder here takes it" for kind in declared.dropped]
+    if (declared.mastering or declared.light) and not codec.mastering and codec_of(info) != name:
         dropped.append(f"what display the video was mastered on dropped: {codec.title} does not tell")
-    return Chosen(codec, form, forms(codec.encoder)[form.layout], options, side, (*notes, *form.notes, *dropped))
+    return Chosen(codec, form, forms(codec.encoder)[form.layout], options, declared, (*notes, *form.notes, *dropped))
 
 
 def codec_of(info: VideoInfo) -> str:
@@ -166,15 +166,15 @@ def _h264(wish: Wish) -> dict[str, str]:
     # With AVX-512 its macroblock tree reads memory that nobody wrote, and the same pictures become other packets every
     # time (x264 165 at 320x180; not with AVX2).
     params += ":asm=avx2,bmi2,fma3" if cv2.checkHardwareSupport(AVX512F) else ""
-    params += f":mastering-display={wish.side.mastering.text}" if wish.side.mastering else ""
-    params += f":cll={_pair(wish.side.light)}" if wish.side.light else ""
+    params += f":mastering-display={wish.declared.mastering.text}" if wish.declared.mastering else ""
+    params += f":cll={_pair(wish.declared.light)}" if wish.declared.light else ""
     return {**options, "preset": wish.preset, "threads": str(wish.threads), "x264-params": params}
 
 
 def _hevc(wish: Wish) -> dict[str, str]:
     params = f"log-level=error:info=0:pools={wish.threads}:frame-threads={min(wish.threads, 4)}"
-    params += f":master-display={wish.side.mastering.text}" if wish.side.mastering else ""
-    params += f":max-cll={_pair(wish.side.light)}" if wish.side.light else ""
+    params += f":master-display={wish.declared.mastering.text}" if wish.declared.mastering else ""
+    params += f":max-cll={_pair(wish.declared.light)}" if wish.declared.light else ""
     return {"crf": str(wish.crf), "preset": wish.preset, "x265-params": params + ("" if wish.crf else ":lossless=1")}
 
 
@@ -186,8 +186,8 @@ def _vp9(wish: Wish) -> dict[str, str]:
 
 def _av1(wish: Wish) -> dict[str, str]:
     params = f"lp={wish.threads}"
-    params += f":mastering-display={wish.side.mastering.plain_text}" if wish.side.mastering else ""
-    params += f":content-light={_pair(wish.side.light)}" if wish.side.light else ""
+    params += f":mastering-display={wish.declared.mastering.plain_text}" if wish.declared.mastering else ""
+    params += f":content-light={_pair(wish.declared.light)}" if wish.declared.light else ""
     return {"crf": str(wish.crf), "preset": wish.preset, "svtav1-params": params}
 
 

@@ -15,7 +15,7 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from runtime._video_codecs import CODECS, SOURCE, Encoding, codec_of
-from runtime._video_file import VideoInfo, opened, video_stream
+from runtime._video_file import VideoInfo, demuxed, opened, video_stream
 from runtime._video_streams import Result, add_copy, fits
 from runtime._video_writer import CONTAINERS
 from runtime.errors import OutputError
@@ -82,5 +82,5 @@ def _pictures(info: VideoInfo) -> int:
     if info.frames is not None:
         return info.frames
     with opened(info.path) as source:
-        packets = source.demux(video_stream(info.path, source))
+        packets = demuxed(source, video_stream(info.path, source))
         return sum(1 for packet in packets if packet.size and not packet.is_discard)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
+from fractions import Fraction
 from typing import Any, cast
 
 import av
@@ -21,6 +22,8 @@ from runtime._video_file import FULL_RANGE, LIMITED_RANGE, VideoInfo
 from runtime._video_formats import picture_of
 from runtime.frame import Frame
 
+# Where nothing is declared, `info.rate` may be the ticks a second, for which encoders would choose absurd levels.
+MOST_RATE, USUAL_RATE = 240, Fraction(30)
 MOST_THREADS = 16
 SVT_LOG, SVT_ERRORS = "SVT_LOG", "1"
 PIXELS_IN_FLIGHT = 25_000_000  # every thread of an encoder holds pictures of its own
@@ -35,7 +38,7 @@ def configure(context: VideoCodecContext, chosen: Chosen, info: VideoInfo) -> No
     """Tell an encoder what to do with the frames of `info`."""
     describe(context, chosen, info)
     context.time_base = info.time_base
-    context.framerate = info.rate
+    context.framerate = chosen.declared.rate or (info.rate if info.rate <= MOST_RATE else USUAL_RATE)
     context.options = dict(chosen.options)
     context.flags |= Flags.global_header
     if chosen.codec.frame_threads:
@@ -47,8 +50,8 @@ def describe(context: VideoCodecContext, chosen: Chosen, info: VideoInfo) -> Non
     colour = chosen.form.colour
     context.width, context.height = info.width, info.height
     context.pix_fmt = chosen.pixels
-    if chosen.side.aspect is not None:
-        context.sample_aspect_ratio = chosen.side.aspect
+    if chosen.declared.aspect is not None:
+        context.sample_aspect_ratio = chosen.declared.aspect
     context.color_range = _range(chosen, info)
     context.colorspace = colour.matrix
     context.color_primaries = colour.primaries
@@ -57,7 +60,7 @@ def describe(context: VideoCodecContext, chosen: Chosen, info: VideoInfo) -> Non
 
 def _range(chosen: Chosen, info: VideoInfo) -> int:
     """The range in libav's numbers; what the source does not say is not said of the result either."""
-    if chosen.form.colour == info.colour and not chosen.side.pixel_range:
+    if chosen.form.colour == info.colour and not chosen.declared.pixel_range:
         return 0
     return FULL_RANGE if chosen.form.colour.full_range else LIMITED_RANGE
 
@@ -66,7 +69,7 @@ def recipe_of(chosen: Chosen, info: VideoInfo) -> str:
     """All that decides what an encoder makes of a frame, in words; packets of the same recipe can be joined."""
     facts = (chosen.codec.encoder, chosen.options, chosen.pixels, info.width, info.height, info.time_base, info.rate)
     libraries = sorted(av.library_versions.items())
-    return repr((*facts, chosen.side, chosen.form.colour, libraries))
+    return repr((*facts, chosen.declared, chosen.form.colour, libraries))
 
 
 @contextmanager

@@ -1,9 +1,11 @@
-"""Whether a file was cut off, from what its container's outermost boxes declare."""
+"""Whether a file was cut off or broken, from what its container's outer boxes declare."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import BinaryIO
+
+from runtime._video_matroska import broken_at
 
 EBML = b"\x1a\x45\xdf\xa3"
 SEGMENT = b"\x18\x53\x80\x67"
@@ -14,9 +16,10 @@ TS_SYNC = 0x47
 
 
 def cut_short(path: Path) -> str | None:
-    """What shows that the file's end is missing; None when it is whole or its container declares nothing.
+    """What shows that a part of the file is missing; None when it is whole or its container declares nothing.
 
-    Knows ISO base media (mp4, mov), Matroska, RIFF (AVI), MPEG transport streams and FLV.
+    Knows ISO base media (mp4, mov), Matroska, RIFF (AVI), MPEG transport streams and FLV.  In Matroska, where libav
+    finds its way back after any damage and says nothing, the order of the elements is looked at, too.
     """
     size = path.stat().st_size
     with path.open("rb") as stream:
@@ -33,7 +36,10 @@ def cut_short(path: Path) -> str | None:
             end = -(-size // packet) * packet
         elif head[:3] == b"FLV" and not _ends_with_tag(stream, size):
             return "the file ends inside a tag"
-    return f"the file ends {end - size} bytes early" if end > size else None
+    if end > size:
+        return f"the file ends {end - size} bytes early"
+    broken = broken_at(path) if head[:4] == EBML else None
+    return None if broken is None else f"the file is broken at byte {broken}"
 
 
 def _end_of_boxes(stream: BinaryIO, size: int) -> int:

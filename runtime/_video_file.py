@@ -143,8 +143,8 @@ def demuxed(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]
     try:
         yield from container.demux(*streams)
     except IndexError:
-        # A stream appeared on the way, as in transport streams.  PyAV looks for its empty packet in a list that was made
-        # before; those of the streams that were asked for have come by then.
+        # A stream appeared on the way, as in transport streams.  PyAV looks for its empty packet in a list that is
+        # older; those of the streams that were asked for have come by then.
         return
 
 

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 # Identifiers of RFC 9559, section 5.1, with the bits that tell their length.
 SEGMENT, TRACKS, CLUSTER = 0x18538067, 0x1654AE6B, 0x1F43B675
 VOID, CHECKSUM = 0xEC, 0xBF
 IN_SEGMENT = frozenset({0x114D9B74, 0x1549A966, TRACKS, CLUSTER, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367})
-TRACK_ENTRY, TRACK_NUMBER = 0xAE, 0xD7
+TRACK_ENTRY, TRACK_NUMBER, MAY_LACE = 0xAE, 0xD7, 0x9C
 SIMPLE_BLOCK, BLOCK_GROUP, BLOCK = 0xA3, 0xA0, 0xA1
 NUMBERS_IN_CLUSTER = frozenset({0xE7, 0xA7, 0xAB})  # timestamp, position, size of the cluster before
 OTHERS_IN_CLUSTER = frozenset({0x5854, 0xAF})  # silent tracks, encrypted block
 MOST_NUMBER_BYTES = 8
-LONGEST_IDENTIFIER, LONGEST_HEAD = 4, 12  # bytes
+FLAGS, LACING = 2, 0x06  # of a block: where after its track's number they are, and which tell of several frames
+LONGEST_IDENTIFIER = 4  # bytes
+READ = 24  # bytes: the longest identifier, length and track number, and a block's flags
 
 
-@dataclass(frozen=True, slots=True)
-class _Element:
+class _Element(NamedTuple):
     identifier: int
     position: int
     content: int
     end: int
+    begins: bytes  # its content, a few bytes of it
 
 
 class _Broken(Exception):
@@ -59,47 +60,50 @@ def broken_at(path: Path) -> int | None:
 
 
 def _check_segment(stream: BinaryIO, segment: _Element) -> None:
-    tracks: set[int] = set()
+    tracks: dict[int, bool] = {}
     for element in _children(stream, segment, IN_SEGMENT):
         if element.identifier == TRACKS:
-            tracks |= set(_track_numbers(stream, element))
+            tracks.update(_tracks(stream, element))
         elif element.identifier == CLUSTER:
             _check_cluster(stream, element, tracks)
 
 
-def _check_cluster(stream: BinaryIO, cluster: _Element, tracks: set[int]) -> None:
+def _check_cluster(stream: BinaryIO, cluster: _Element, tracks: Mapping[int, bool]) -> None:
     known = NUMBERS_IN_CLUSTER | OTHERS_IN_CLUSTER | {SIMPLE_BLOCK, BLOCK_GROUP}
     for element in _children(stream, cluster, known):
         if element.identifier in NUMBERS_IN_CLUSTER and element.end - element.content > MOST_NUMBER_BYTES:
             raise _Broken(element.position)
         if element.identifier == SIMPLE_BLOCK:
-            _check_block(stream, element, tracks)
+            _check_block(element, tracks)
         elif element.identifier == BLOCK_GROUP:
             blocks = [child for child in _children(stream, element, None) if child.identifier == BLOCK]
             if len(blocks) != 1:
                 raise _Broken(element.position)
-            _check_block(stream, blocks[0], tracks)
+            _check_block(blocks[0], tracks)
 
 
-def _check_block(stream: BinaryIO, block: _Element, tracks: set[int]) -> None:
-    stream.seek(block.content)
-    head = stream.read(LONGEST_HEAD)
-    track, _ = _number(head, 0, block.position)
-    if tracks and track not in tracks:
+def _check_block(block: _Element, tracks: Mapping[int, bool]) -> None:
+    track, place = _number(block.begins, 0, block.position)
+    flags = block.begins[place + FLAGS] if place + FLAGS < len(block.begins) else 0
+    if tracks and (track not in tracks or (flags & LACING and not tracks[track])):
         raise _Broken(block.position)
 
 
-def _track_numbers(stream: BinaryIO, tracks: _Element) -> Iterator[int]:
+def _tracks(stream: BinaryIO, tracks: _Element) -> Iterator[tuple[int, bool]]:
+    """Each track's number, and whether its blocks may hold several frames."""
     for entry in _children(stream, tracks, None):
         if entry.identifier == TRACK_ENTRY:
-            for element in _children(stream, entry, None):
-                if element.identifier == TRACK_NUMBER:
-                    stream.seek(element.content)
-                    yield int.from_bytes(stream.read(min(element.end - element.content, MOST_NUMBER_BYTES)), "big")
+            found = {element.identifier: _value(element) for element in _children(stream, entry, None)}
+            if TRACK_NUMBER in found:
+                yield found[TRACK_NUMBER], bool(found.get(MAY_LACE, 1))
+
+
+def _value(element: _Element) -> int:
+    return int.from_bytes(element.begins[: min(element.end - element.content, MOST_NUMBER_BYTES)], "big")
 
 
 def _children(stream: BinaryIO, parent: _Element, known: frozenset[int] | None) -> Iterator[_Element]:
-    """The elements that fill `parent`; raises `_Broken` where none fits, or none that is `known` where that is given."""
+    """The elements that fill `parent`; raises `_Broken` where none fits, or, if `known` is given, none of those."""
     position = parent.content
     while position < parent.end:
         element = _element(stream, position, parent.end)
@@ -111,8 +115,8 @@ def _children(stream: BinaryIO, parent: _Element, known: frozenset[int] | None) 
 
 def _element(stream: BinaryIO, position: int, most: int) -> _Element:
     stream.seek(position)
-    head = stream.read(LONGEST_HEAD)
-    width = 9 - head[0].bit_length() if head else LONGEST_HEAD
+    head = stream.read(READ)
+    width = 9 - head[0].bit_length() if head else READ
     if width > LONGEST_IDENTIFIER:
         raise _Broken(position)
     length, content = _number(head, width, position)
@@ -121,12 +125,12 @@ def _element(stream: BinaryIO, position: int, most: int) -> _Element:
     end = position + content + length
     if end > most:
         raise _Broken(position)
-    return _Element(int.from_bytes(head[:width], "big"), position, position + content, end)
+    return _Element(int.from_bytes(head[:width], "big"), position, position + content, end, head[content:])
 
 
 def _number(head: bytes, place: int, position: int) -> tuple[int, int]:
     """The variable-length integer at `place`, and where it ends."""
-    width = 9 - head[place].bit_length() if place < len(head) else LONGEST_HEAD
+    width = 9 - head[place].bit_length() if place < len(head) else READ
     if place + width > len(head) or width > MOST_NUMBER_BYTES:
         raise _Broken(position)
     value = int.from_bytes(head[place : place + width], "big")

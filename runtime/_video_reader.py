@@ -88,7 +88,7 @@ class VideoReader:
         self._ledger.ended(self.info.frames)
         self._judge()
         if cut:
-            self._ledger.losses.append(f"{cut}; its last frames and sound may be missing")
+            self._ledger.losses.append(f"{cut}; frames and sound may be missing there")
 
     def _pictures(self, container: InputContainer, stream: VideoStream) -> Iterator[tuple[Place, VideoFrame]]:
         for picture in self._decode(container, stream):

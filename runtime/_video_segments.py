@@ -4,7 +4,7 @@ Note [Segments]: a video is encoded in segments so that a killed run can go on b
 frames and timestamps do not depend on whether it was killed.  A file holds packets as the encoder gave them, without a
 container, whose clock and rules would get in their way.
 
-    magic, recipe, extradata, then for each packet its head and its bytes, then the trailer
+    magic, recipe, headers, tag, then for each packet its head and its bytes, then the trailer
 
 Integers are little-endian; a text or bytes stand behind their length.
 """
@@ -38,7 +38,8 @@ class Segment:
 
     path: Path
     recipe: str  # what the encoder was told: packets of different recipes cannot be joined
-    extradata: bytes  # the codec's headers
+    headers: bytes  # of the codec, which stand in front of all packets
+    tag: str | None  # the codec's four characters in a container, where the encoder chooses them
     begin: int  # where in the file the packets are
     packets: int
     first_frame: int  # number of the first frame in it
@@ -50,12 +51,13 @@ class Segment:
 class SegmentFile:
     """A segment on its way to disk."""
 
-    def __init__(self, file: BinaryIO, recipe: str, extradata: bytes) -> None:
+    def __init__(self, file: BinaryIO, recipe: str, headers: bytes, tag: str | None) -> None:
         self._file = file
         self._packets = 0
         self._frames: list[tuple[int, int]] = []  # number and time
         file.write(MAGIC)
-        file.writelines(_SIZE.pack(len(part)) + part for part in (recipe.encode(), extradata))
+        parts = (recipe.encode(), headers, (tag or "").encode())
+        file.writelines(_SIZE.pack(len(part)) + part for part in parts)
 
     @property
     def frames(self) -> int:
@@ -94,8 +96,8 @@ def read_segment(path: Path) -> Segment | None:
         file.seek(0)
         if file.read(len(MAGIC)) != MAGIC or end != END:
             return None
-        recipe, extradata = (file.read(*_SIZE.unpack(file.read(_SIZE.size))) for _ in range(2))
-        return Segment(path, recipe.decode(), extradata, file.tell(), packets, *rest)
+        recipe, headers, tag = (file.read(*_SIZE.unpack(file.read(_SIZE.size))) for _ in range(3))
+        return Segment(path, recipe.decode(), headers, tag.decode() or None, file.tell(), packets, *rest)
 
 
 def read_times(segment: Segment) -> Iterator[int]:

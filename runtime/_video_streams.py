@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
@@ -22,14 +22,13 @@ from av.stream import AttachmentStream, Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
 from runtime._video_decode_times import decode_times
-from runtime._video_file import VideoInfo, opened, video_stream
-from runtime._video_tags import ISO, container_tags, beyond_classic, stream_tags
+from runtime._video_file import VideoInfo, demuxed, opened, video_stream
+from runtime._video_tags import ISO, beyond_classic, container_tags, stream_tags
 
 KINDS = {"audio": "sound", "subtitle": "subtitles", "data": "data", "video": "a second video", "attachment": "a file"}
 PICTURES = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}  # as attachments
 
 LEAST_TICKS, MOST_TICKS = 10000, 1000000  # a second
-LONGEST_USUAL = 100  # times the usual; a picture that is shown for longer is a mistake of the container
 
 
 class Result:
@@ -87,7 +86,7 @@ class Result:
         self._output.set_chapters(self._source.chapters())
         self._decoded = self._decode_times()
         if self._targets:
-            self._packets = self._source.demux([self._source.streams[index] for index in self._targets])
+            self._packets = demuxed(self._source, *(self._source.streams[index] for index in self._targets))
         if target is None:
             raise ValueError("the video is none of the source's streams")
         return target
@@ -108,17 +107,13 @@ class Result:
                 self._copy(self._next)
         self._output.mux_one(packet)
 
-    def last_duration(self, last: int) -> int:
-        """How long the source shows its last picture, which begins at `last`, in its ticks; else a guess."""
-        info = self._info
-        usual = max(1, round(1 / (info.rate * info.time_base)))
+    @property
+    def length(self) -> int | None:
+        """How long the source says that its video is, in the video's ticks; None where it does not say."""
         if self._source is None:
-            return usual
-        video = video_stream(info.path, self._source)
-        if video.duration is None or video.time_base != info.time_base:
-            return usual
-        told = (video.start_time or 0) + video.duration - last - round(info.origin / info.time_base)
-        return told if 0 < told <= LONGEST_USUAL * usual else usual
+            return None
+        video = video_stream(self._info.path, self._source)
+        return video.duration if video.time_base == self._info.time_base else None
 
     def finish(self) -> None:
         """Write what is left of the other streams, however long, and the container's end."""
@@ -149,7 +144,7 @@ class Result:
 
     def _add_cover(self, stream: VideoStream) -> None:
         with opened(self._info.path) as again:  # reading it from the source here would move that one on
-            packet = next((found for found in again.demux(again.streams[stream.index]) if found.size), None)
+            packet = next((found for found in demuxed(again, again.streams[stream.index]) if found.size), None)
         codec = stream.codec_context.name
         if packet is None or self._muxer not in {"matroska", "mp4"} or codec not in PICTURES:
             self.notes.append(f"the cover picture dropped: {codec} cannot be copied into this container")
@@ -191,7 +186,7 @@ class Result:
             return {}
         shown: dict[int, list[int | None]] = {index: [] for index in videos}
         with opened(self._info.path) as again:
-            for packet in again.demux([again.streams[index] for index in videos]):
+            for packet in demuxed(again, *(again.streams[index] for index in videos)):
                 if packet.size:
                     shown[packet.stream_index].append(packet.pts)
         times = {index: [time for time in found if time is not None] for index, found in shown.items()}

@@ -11,11 +11,11 @@ from types import TracebackType
 from av.error import FFmpegError
 
 from runtime._video_codecs import SEGMENT_FRAMES, Chosen, Encoding, choose
+from runtime._video_declared import read_declared
 from runtime._video_encoder import Encoder, recipe_of, thread_count
 from runtime._video_file import VideoInfo
 from runtime._video_join import NewVideo
 from runtime._video_segments import Segment, SegmentFile, read_segment
-from runtime._video_sidedata import read_side_data
 from runtime.errors import OutputError
 from runtime.frame import Frame
 from runtime.work import Work
@@ -37,7 +37,7 @@ class VideoWriter:
         self._work = work
         # Where the container's clock begins anywhere, the result's begins at 0.
         self._shift = round(info.origin / info.time_base)
-        self._chosen = choose(out, encoding, info, read_side_data(info), thread_count(info.width, info.height))
+        self._chosen = choose(out, encoding, info, read_declared(info), thread_count(info.width, info.height))
         self._video = NewVideo(info, self._chosen)
         self._segments = list(self._finished())
         self._last_pts = self._segments[-1].last_pts if self._segments else None
@@ -125,7 +125,7 @@ class _OpenSegment:
         with ExitStack() as stack:
             file = stack.enter_context(stack.enter_context(work.making(name)).open("wb"))
             self._encoder = Encoder(chosen, info)
-            self._file = SegmentFile(file, recipe_of(chosen, info), self._encoder.headers)
+            self._file = SegmentFile(file, recipe_of(chosen, info), self._encoder.headers, self._encoder.tag)
             self._stack = stack.pop_all()
 
     def write(self, frame: Frame, pts: int) -> bool:

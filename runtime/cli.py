@@ -14,6 +14,7 @@ from types import FrameType
 from runtime import backends
 from runtime.errors import UsageError, VidmendError
 from runtime.job import Job
+from runtime.memory import share_one_arena
 from runtime.options import build_parser, jobs
 from runtime.outlook import preview
 from runtime.progress import shown
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str]) -> int:
         return _list_backends()
     if not options.videos:
         parser.error("which video?")
+    share_one_arena()
     previous = signal.signal(signal.SIGTERM, _interrupt)  # a polite kill cleans up as Ctrl-C does
     try:
         wanted = list(jobs(options))

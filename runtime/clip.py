@@ -137,7 +137,10 @@ class Staging:
 
 
 class Shot:
-    """A scene, counted from 0 at its first frame: all that a window may know of."""
+    """A scene, counted from 0 at its first frame: all that a window may know of.
+
+    It ends where frames were lost, too: what comes after them has moved on by nobody knows how much.
+    """
 
     def __init__(self, number: int, begin: int, source: Staging, regions: Sequence[Region]) -> None:
         """`begin` is the clip's number of the shot's first frame, which `source` is about to give."""
@@ -152,7 +155,7 @@ class Shot:
         """Whether the shot has a frame `index`; decodes up to it."""
         while self._count <= index:
             staged = self._source.peek()
-            if staged is None or (staged.cut and staged.index != self._begin):
+            if staged is None or staged.index != self._begin + self._count or (staged.cut and self._count):
                 return False
             for number, view in staged.views:
                 self._lane(number).views[self._count] = view

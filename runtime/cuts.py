@@ -20,9 +20,10 @@ from runtime.timecode import FORMS, parse_seconds
 from runtime.video import VideoInfo
 
 # Measured on 464 cuts between nine real clips, in scenes of 3 to 40 frames, and inside 132 clips of 17,000 frames.  A
-# fixed threshold (ContentDetector's 27) finds all cuts and 124 that are none, in pans and fast motion; a ratio to the
-# motion around (AdaptiveDetector's 3) misses a fifth of them between clips that move fast.  These find all, and beside
-# them four places that are none: two of a whip pan, the end of a light leak, a jump where frames were dropped.
+# fixed threshold (ContentDetector's 27) finds all cuts, and inside the clips 120 that are none, in pans and fast moves;
+# a ratio to the motion around (AdaptiveDetector's 3) misses a fifth of the cuts, between clips that move fast.  These
+# find all, at their frame, and inside the clips four that are none: two in a whip pan, one in a blurred close-up, and
+# the end of a light leak.
 PICTURE = (128, 72)  # columns and rows that scenes are compared at
 RATIO = 1.8  # of a frame's change to the mean of its neighbours'
 CHANGE = 25.0  # least change in levels of hue, saturation and value, as PySceneDetect counts them
@@ -32,6 +33,7 @@ NEIGHBOURS = 2  # frames before and after whose change is the measure; decisions
 # looks like something before it.  Compared blurred, so that motion in between does not matter.
 BLURRED = (16, 9)
 SAME_SCENE = 24.0
+SAME_LIGHT = 4.0
 BEFORE = 3  # frames before a change that are compared with it and the NEIGHBOURS frames behind it
 
 
@@ -98,28 +100,32 @@ class _Watch:
     def __init__(self) -> None:
         self._detector = AdaptiveDetector(RATIO, min_scene_len=1, window_width=NEIGHBOURS, min_content_val=CHANGE)
         self._shown = 0  # pictures that the detector has been shown
-        self._last: RGB | None = None
+        self._last: deque[RGB] = deque(maxlen=NEIGHBOURS + 1)
         empty: list[RGB | None] = [None] * (BEFORE + 1 + NEIGHBOURS)
         self._blurred = deque(empty, maxlen=len(empty))  # around the picture that is decided about
 
     def see(self, picture: RGB) -> bool | None:
         """The decision about the picture `NEIGHBOURS` before this one; None where there is none."""
-        if self._last is None:
-            for _ in range(NEIGHBOURS):  # the clip stands still before it begins, so that a cut may be near
-                self._show(picture)
-        self._last = picture
-        return self._decide(picture, cast(RGB, cv2.resize(picture, BLURRED, interpolation=cv2.INTER_AREA)))
+        self._last.append(picture)
+        self._blurred.append(cast(RGB, cv2.resize(picture, BLURRED, interpolation=cv2.INTER_AREA)))
+        if len(self._last) <= NEIGHBOURS:
+            return None
+        if self._shown:
+            return self._decide(picture)
+        for known in (*list(self._last)[:0:-1], *self._last):  # before it begins the clip runs backwards
+            self._show(known)
+        return False  # the first scene has begun before
 
     def see_no_more(self) -> bool:
         """The decision about the next of the last `NEIGHBOURS` pictures."""
-        return self._last is not None and self._decide(self._last, None) is True
+        self._blurred.append(None)
+        if not self._shown:  # too short for a scene
+            return False
+        self._last.pop()  # behind its end the clip runs backwards
+        return self._decide(self._last[-1])
 
-    def _decide(self, picture: RGB, blurred: RGB | None) -> bool | None:
-        self._blurred.append(blurred)
-        changed = self._show(picture)
-        if self._shown <= 2 * NEIGHBOURS:
-            return None
-        return changed and not self._goes_on()
+    def _decide(self, picture: RGB) -> bool:
+        return self._show(picture) and not self._goes_on()
 
     def _show(self, picture: RGB) -> bool:
         """Whether the detector sees a cut `NEIGHBOURS` pictures before this one."""
@@ -136,9 +142,14 @@ class _Watch:
 
 
 def _alike(a: RGB, b: RGB) -> bool:
-    detector = ContentDetector(SAME_SCENE, min_scene_len=0)
-    detector.process_frame(FrameTimecode(0, 25.0), cv2.cvtColor(a, cv2.COLOR_RGB2BGR))
-    return not detector.process_frame(FrameTimecode(1, 25.0), cv2.cvtColor(b, cv2.COLOR_RGB2BGR))
+    """Whether they differ little, or in colour only: hues of what is nearly black are noise."""
+    whole = ContentDetector(SAME_SCENE, min_scene_len=0)
+    light = ContentDetector(SAME_LIGHT, min_scene_len=0, luma_only=True)
+    for detector in (whole, light):
+        detector.process_frame(FrameTimecode(0, 25.0), cv2.cvtColor(a, cv2.COLOR_RGB2BGR))
+        if not detector.process_frame(FrameTimecode(1, 25.0), cv2.cvtColor(b, cv2.COLOR_RGB2BGR)):
+            return True
+    return False
 
 
 def no_cuts() -> Cuts:

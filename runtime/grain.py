@@ -40,13 +40,13 @@ class _Surface:
 
     def added_power(self, peak: int) -> Reals | None:
         """Spectrum of the noise that the fill lacks; None where the source shows too little to tell."""
-        wanted = _spectrum(self._blocks(self.source, inside=False), peak)
+        wanted = _spectrum(self.blocks(self.source, inside=False), peak)
         if wanted is None:
             return None
-        there = _spectrum(self._blocks(self.painted, inside=True), peak)
+        there = _spectrum(self.blocks(self.painted, inside=True), peak)
         return wanted if there is None else np.maximum(wanted - there, 0)
 
-    def _blocks(self, plane: Plane, *, inside: bool) -> Reals:
+    def blocks(self, plane: Plane, *, inside: bool) -> Reals:
         """Blocks `[n, 32, 32]` of `plane` that lie in a crop and wholly in the fill, or wholly outside of it."""
         kept: list[Reals] = []
         for crop in self.crops:
@@ -74,26 +74,38 @@ def add_grain(
     for area, amount in done:
         opacity[area.top : area.bottom, area.left : area.right] = amount
     peak = (1 << frame.layout.bits) - 1
-    for number, plane in enumerate(planes):
-        across, down = (frame.layout.chroma_shift_x, frame.layout.chroma_shift_y) if number else (0, 0)
-        total = cell_sums(opacity, across, down, np.int32)
-        share = (total / (1 << (across + down + depth))).astype(np.float32)
-        areas = tuple(_on_grid(Area(crop.left, crop.top, crop.right, crop.bottom), across, down) for crop in crops)
-        power = _Surface(frame.planes[number], plane, share, areas).added_power(peak)
+    surfaces = [_surface(frame, plane, number, opacity, crops, depth) for number, plane in enumerate(planes)]
+    white = [_white((frame.index, number)) for number in range(len(planes))]
+    if frame.layout.family == "rgb":  # grain of red, green and blue is mostly one; luma and chroma are as good as apart
+        white = _alike(white, surfaces, peak)
+    for number, surface in enumerate(surfaces):
+        power = surface.added_power(peak)
         if power is not None:
-            noise = _noise(power, (frame.index, number))
+            noise = _noise(power, white[number])
             for area, _ in done:
-                _add(plane, noise, share, _on_grid(area, across, down), peak)
+                _add(surface, noise, _on_grid(area, *_shifts(frame, number)), peak)
 
 
-def _add(plane: Plane, noise: Reals, share: Reals, area: Area, peak: int) -> None:
+def _surface(frame: Frame, plane: Plane, number: int, opacity: Opacity, crops: Sequence[Crop], depth: int) -> _Surface:
+    across, down = _shifts(frame, number)
+    total = cell_sums(opacity, across, down, np.int32)
+    share = (total / (1 << (across + down + depth))).astype(np.float32)
+    areas = tuple(_on_grid(Area(crop.left, crop.top, crop.right, crop.bottom), across, down) for crop in crops)
+    return _Surface(frame.planes[number], plane, share, areas)
+
+
+def _shifts(frame: Frame, number: int) -> tuple[int, int]:
+    return (frame.layout.chroma_shift_x, frame.layout.chroma_shift_y) if number else (0, 0)
+
+
+def _add(surface: _Surface, noise: Reals, area: Area, peak: int) -> None:
     """Noise onto the fill's part of `area`: as much as the source's own lost when the fill was mixed in."""
     box = np.s_[area.top : area.bottom, area.left : area.right]
     rows, columns = np.arange(area.top, area.bottom) % _TILE, np.arange(area.left, area.right) % _TILE
-    part = share[box]
-    level = plane[box] + np.sqrt(1 - (1 - part) ** 2) * noise[np.ix_(rows, columns)]
+    part, target = surface.share[box], surface.painted[box]
+    level = target + np.sqrt(1 - (1 - part) ** 2) * noise[np.ix_(rows, columns)]
     level = np.clip(np.floor(level + np.float32(0.5)), 0, peak)
-    np.copyto(plane[box], level, where=part > 0, casting="unsafe")
+    np.copyto(target, level, where=part > 0, casting="unsafe")
 
 
 def _on_grid(area: Area, across: int, down: int) -> Area:
@@ -110,22 +122,35 @@ def _windows(mask: Hole) -> Hole:
 
 
 def _spectrum(blocks: Reals, peak: int) -> Reals | None:
-    """Power `[32, 17]` of the noise in the flattest quarter of `blocks`; None where fewer than 8 can be used.
+    """Power `[32, 17]` of the noise in the flattest of `blocks`; None where fewer than 8 can be used.
 
     The median over the blocks, so that structure in some of them does not count; the power of Gaussian noise is
     distributed exponentially, and its median is ln 2 of its mean.
     """
-    low, high = blocks.min(axis=(1, 2), initial=peak), blocks.max(axis=(1, 2), initial=0)
-    blocks = blocks[(low < high) & (low > 0) & (high < peak)]  # black bars and clipped skies show no noise
-    if len(blocks) < _FEWEST:
+    flat = _flattest([blocks], peak)
+    if flat is None:
         return None
-    blocks = _without_slope(blocks)
-    part = _BLOCK // _PARTS
-    means = blocks.reshape(-1, _PARTS, part, _PARTS, part).mean(axis=(2, 4))
-    count = max(len(blocks) // 4, _FEWEST)
-    flattest = np.argsort(means.var(axis=(1, 2)), kind="stable")[:count]
-    power = np.abs(np.fft.rfft2(blocks[flattest])) ** 2
+    power = np.abs(np.fft.rfft2(flat[0])) ** 2
     return (np.median(power, axis=0) / np.log(2)).astype(np.float32)
+
+
+def _flattest(planes: Sequence[Reals], peak: int) -> list[Reals] | None:
+    """The flattest quarter of blocks, less their slope; `planes` hold the same blocks of one or more planes.
+
+    None where fewer than 8 can be used: black bars and clipped skies show no noise.
+    """
+    usable = np.ones(len(planes[0]), np.bool_)
+    for blocks in planes:
+        low, high = blocks.min(axis=(1, 2), initial=peak), blocks.max(axis=(1, 2), initial=0)
+        usable &= (low < high) & (low > 0) & (high < peak)
+    if np.count_nonzero(usable) < _FEWEST:
+        return None
+    level = [_without_slope(blocks[usable]) for blocks in planes]
+    part = _BLOCK // _PARTS
+    means = [blocks.reshape(-1, _PARTS, part, _PARTS, part).mean(axis=(2, 4)) for blocks in level]
+    structure = np.sum([each.var(axis=(1, 2)) for each in means], axis=0)
+    order = np.argsort(structure, kind="stable")[: max(len(structure) // 4, _FEWEST)]
+    return [blocks[order] for blocks in level]
 
 
 def _without_slope(blocks: Reals) -> Reals:
@@ -140,10 +165,24 @@ def _without_slope(blocks: Reals) -> Reals:
     )
 
 
-def _noise(power: Reals, seed: tuple[int, int]) -> Reals:
-    """Gaussian noise `[256, 256]` of that spectrum, without a seam where it repeats."""
+def _alike(white: list[Reals], surfaces: Sequence[_Surface], peak: int) -> list[Reals]:
+    """White noise of several planes, as much alike as the source's noise is."""
+    flat = _flattest([surface.blocks(surface.source, inside=False) for surface in surfaces], peak)
+    if flat is None or min(blocks.std() for blocks in flat) == 0:
+        return white
+    alike = np.corrcoef([blocks.ravel() for blocks in flat])
+    mixing = np.linalg.cholesky(0.999 * alike + 0.001 * np.eye(len(white)))  # planes may be equal, which has no root
+    return list(np.tensordot(mixing.astype(np.float32), np.stack(white), axes=1))
+
+
+def _white(seed: tuple[int, int]) -> Reals:
+    generator = np.random.Generator(np.random.PCG64(seed))
+    return generator.standard_normal((_TILE, _TILE), np.float32)
+
+
+def _noise(power: Reals, white: Reals) -> Reals:
+    """`white` noise `[256, 256]` with that spectrum, without a seam where it repeats."""
     kernel = np.fft.irfft2(np.sqrt(power / _BLOCK**2), s=(_BLOCK, _BLOCK))
     padded = np.zeros((_TILE, _TILE))
     padded[:_BLOCK, :_BLOCK] = np.fft.fftshift(kernel)
-    white = np.random.Generator(np.random.PCG64(seed)).standard_normal((_TILE, _TILE))
     return np.fft.irfft2(np.fft.rfft2(white) * np.fft.rfft2(padded), s=(_TILE, _TILE)).astype(np.float32)

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from runtime.masks import Request, find_mask_beside
+from runtime.overlay import find_overlay
 from runtime.progress import Progress, counted
 from runtime.sidecar import write_sidecar
 from runtime.video import VideoInfo, open_reader
@@ -30,8 +31,6 @@ def found_mask(out: Path) -> Path:
 
 def find_mask(info: VideoInfo, target: Path, progress: Progress) -> None:
     """Look for a static overlay in the video and write it as `target`; raises `Unsure` when there is no telling."""
-    from runtime.overlay import find_overlay
-
     with open_reader(info.path, keep_going=True) as reader:
         overlay = find_overlay(counted(reader, "looking for an overlay", info.frames, progress), info)
     buffer = io.BytesIO()

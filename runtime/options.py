@@ -127,6 +127,7 @@ def jobs(options: argparse.Namespace) -> Iterator[Job]:
             overwrite=options.overwrite,
             keep_going=options.keep_going,
             report=options.report,
+            preview=options.preview,
         )
 
 

@@ -41,8 +41,6 @@ def look(job: Job, info: VideoInfo, progress: Progress) -> Outlook:
     bundle = read_bundle(find_bundle(job.bundle))
     schedule = make_schedule(job.settings.schedule, bundle.manifest.schedule)
     check_output(job.out, [job.video, *job.masks.masks], overwrite=job.overwrite)
-    if job.report is not None:
-        check_sidecar(job.report, ".html", [job.video, job.out, *job.masks.masks], overwrite=job.overwrite)
     request, notes = _masks(job, info, progress)
     check_output(job.out, request.masks, overwrite=job.overwrite)
     canvas = Canvas(info.width, info.height, info.layout.chroma_shift_x, info.layout.chroma_shift_y, info.turns)
@@ -55,8 +53,10 @@ def look(job: Job, info: VideoInfo, progress: Progress) -> Outlook:
 
 
 def _masks(job: Job, info: VideoInfo, progress: Progress) -> tuple[Request, tuple[str, ...]]:
+    _check_sidecars(job, job.masks)  # before a search that takes a while
     known = job.masks if job.find_overlay else mask_choice.with_mask_beside(job.video, job.masks)
     if known is not None and not job.find_overlay:
+        _check_sidecars(job, known)
         return known, ()
     target = mask_choice.found_mask(job.out)
     if not (job.resume and target.exists()):  # the earlier run found it
@@ -64,10 +64,17 @@ def _masks(job: Job, info: VideoInfo, progress: Progress) -> tuple[Request, tupl
     return (known or job.masks).with_masks(target), (f"the overlay that was found is marked in {target}",)
 
 
+def _check_sidecars(job: Job, request: Request) -> None:
+    """Raises `OutputError` when report or preview cannot be written, or would overwrite a file of the run."""
+    for path, suffix in ((job.report, ".html"), (job.preview, ".png")):
+        if path is not None:
+            files = [job.video, job.out, mask_choice.found_mask(job.out), *request.masks]
+            check_sidecar(path, suffix, files, overwrite=job.overwrite)
+
+
 def preview(job: Job, target: Path, progress: Progress) -> str:
     """Draw mask and regions over a few frames into the PNG `target`, repair nothing; returns a line that says so."""
     with job.open() as reader:
-        check_sidecar(target, ".png", [job.video, *job.masks.masks], overwrite=job.overwrite)
         outlook = look(job, reader.info, progress)
         rule = outlook.bundle.manifest.pixels
         frames = _few_frames(outlook, reader, progress)

@@ -8,20 +8,27 @@ from typing import cast
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from runtime._overlay_edges import SmallPicture, Steadiness, measure
 from runtime._overlay_shapes import Shapes, find_shapes
 from runtime.errors import Unsure
 from runtime.frame import Frame, Hole, Plane
+from runtime.glimpse import glimpse
 from runtime.video import VideoInfo
 
 WIDEST = 854  # columns or rows of the pictures that are searched; larger frames are shrunk, smaller ones are not
 MOST_PICTURES = 96  # that are kept, spread over the clip; half as many at least where it has them
 LEAST_PICTURES = 16  # fewer do not tell chance from purpose
+DIFFERENT = 2.0  # levels that a picture has to differ from the one before to count, in the mean over a coarse grid
+COARSE = (32, 18)
 EDGE_LEVELS = 2.0  # of votes: less is no edge
 STEADIER = 80  # percent of edges are less steady than the clip's level; an overlay has fewer than the rest
-MOVES = 0.2  # the level of a clip that moves; 0.11 at most was seen in those, 0.5 and more where the camera stands
+MOVES = 0.12  # the level of a clip that moves; below SURE by far, or what stays by chance would be taken for an overlay
 MOST_COVERED = 0.25  # of the picture; no overlay is larger
+
+
+Coarse = npt.NDArray[np.float32]  # [rows, columns, 3]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +37,7 @@ class Overlay:
 
     hole: Hole  # [H, W] in the orientation that the viewer sees
     confidence: float  # mean steadiness of its edges: 0.5 is faint or small, 1 opaque
-    pictures: int  # that were compared
+    pictures: int  # that were compared, all different
 
 
 def find_overlay(frames: Iterable[Frame], info: VideoInfo) -> Overlay:
@@ -51,14 +58,13 @@ def find_overlay(frames: Iterable[Frame], info: VideoInfo) -> Overlay:
 def _search(pictures: list[SmallPicture], info: VideoInfo) -> Shapes:
     if len(pictures) < LEAST_PICTURES:
         raise Unsure(
-            f"{info.path}: {len(pictures)} frames are too few to tell an overlay from the picture, wanted "
+            f"{info.path}: {len(pictures)} different frames are too few to tell an overlay from the picture, wanted "
             f"{LEAST_PICTURES}; {_remedy()}"
         )
     clip = measure(pictures)
-    level = _level(clip)
-    if level > MOVES:
+    if _level(clip) > MOVES:
         raise Unsure(f"{info.path}: the picture hardly moves, which hides what lies over it; {_remedy()}")
-    shapes = find_shapes(clip, level)
+    shapes = find_shapes(clip)
     if shapes is None:
         raise Unsure(f"{info.path}: no overlay was found, nothing stays put while the picture moves; {_remedy()}")
     return shapes
@@ -75,16 +81,26 @@ def _remedy() -> str:
 
 
 def _spread(frames: Iterable[Frame]) -> list[SmallPicture]:
-    """Between half and all of `MOST_PICTURES` small pictures, evenly spread over frames of unknown number."""
+    """Between half and all of `MOST_PICTURES` pictures, evenly spread over those of the frames that differ."""
     kept: list[SmallPicture] = []
-    step = 1
-    for number, frame in enumerate(frames):
+    step, number = 1, 0
+    before: Coarse | None = None
+    for frame in frames:
+        coarse = _coarse(frame)
+        if before is not None and float(np.abs(coarse - before).mean()) < DIFFERENT:
+            continue  # it would vote as the one before did, and be no evidence
+        before = coarse
         if number % step == 0:
             kept.append(_shrink(frame))
-            if len(kept) == MOST_PICTURES:
-                kept = kept[::2]
-                step *= 2
+        number += 1
+        if len(kept) == MOST_PICTURES:
+            kept = kept[::2]
+            step *= 2
     return kept
+
+
+def _coarse(frame: Frame) -> Coarse:
+    return glimpse(frame, *COARSE).astype(np.float32)
 
 
 def _shrink(frame: Frame) -> SmallPicture:

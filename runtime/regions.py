@@ -37,7 +37,7 @@ class Choice:
 
     mode: Literal["auto", "full", "tiles"] = "auto"
     max_upscale: float = 9.0  # source pixels per network pixel that a crop may have, in whole eighths, at least 1
-    share: float = 0.25  # of a crop's width and height that a hole may take where `max_upscale` lets it
+    share: float = 0.2  # of a crop's width and height that a hole may take where `max_upscale` lets it
 
 
 def whole(canvas: Canvas) -> Region:

@@ -74,9 +74,10 @@ class Session:
     ) -> Generator[Restored, None, None]:
         """Frames with their holes at the source's size -> the same frames repaired, in order, from `start` on.
 
-        A frame outside every region stays as it is.  Frames are numbered from 0 without a gap; those before `start` are
-        looked at where a later one needs them.  `again` begins the same frames anew, for a clip of which too many would
-        have to wait in memory.  Reading and the network run in threads of their own; closing the iterator stops them.
+        A frame outside every region stays as it is.  Frame numbers ascend; where some are left out, a scene ends.
+        Frames before `start` are looked at where a later one needs them.  `again` begins the same frames anew, for a
+        clip of which too many would have to wait in memory.  Reading and the network run in threads of their own;
+        closing the iterator stops them.
         """
         settings = self._settings
         paint_from = max(0, start - settings.smooth)

@@ -51,8 +51,12 @@ def describe(summary: Summary) -> str:
     parts.append(f"{summary.fps:.2f} fps on {summary.backend} {summary.precision}")
     parts.append(_count(len(summary.regions), "region"))
     parts.append(_cuts(summary.cuts))
-    busy = ", ".join(f"{stage} {seconds / summary.seconds:.0%}" for stage, seconds in summary.busy.items())
+    busy = ", ".join(f"{stage} {seconds / summary.seconds:.0%}" for stage, seconds in _longest_first(summary.busy))
     return f"{summary.out}: {', '.join(parts)}; busy: {busy}"
+
+
+def _longest_first(busy: Mapping[str, float]) -> list[tuple[str, float]]:
+    return sorted(busy.items(), key=lambda item: item[1], reverse=True)
 
 
 def _cuts(cuts: tuple[int, ...]) -> str:

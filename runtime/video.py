@@ -86,8 +86,9 @@ def check_output(out: Path, inputs: Sequence[Path], *, overwrite: bool = False) 
         kinds = ", ".join(CONTAINERS)
         raise OutputError(f"{out}: unknown kind of output; wanted {kinds}, or a pattern like out/%05d.png")
     for source in inputs:
-        # Pictures may not land in a folder of masks either, whatever the names are.
-        if any(source.exists() and target.samefile(source) for target in (*existing, *_folder_if_pattern(out))):
+        # Pictures may not land in a folder of pictures or masks either, whatever the names are.
+        named = source.parent if "%" in source.name and not source.exists() else source
+        if any(named.exists() and target.samefile(named) for target in (*existing, *_folder_if_pattern(out))):
             raise OutputError(f"{out}: would overwrite the input {source}; wanted another name")
     for target in existing:
         if target.is_dir():

@@ -18,6 +18,7 @@ from av.filter import Graph
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
+from PIL import Image
 
 Planes = tuple[npt.NDArray[np.uint8 | np.uint16], ...]
 
@@ -43,6 +44,12 @@ class Clip:
     audio_seconds: float = 0.5
     rotation: int = 0  # degrees counter-clockwise that players turn the picture
     fields: Literal["", "tff", "bff"] = ""  # which field of interlaced pictures is shown first; none: progressive
+
+
+def write_picture(path: Path, index: int, width: int = 33, height: int = 21) -> Path:
+    """A picture file, by the format of its suffix, in one colour whose red tells `index`, 0 to 25."""
+    Image.new("RGB", (width, height), (10 * index, 200, 30)).save(path)
+    return path
 
 
 def planes_of_shape(width: int, height: int, pix_fmt: str) -> list[tuple[int, int]]:

@@ -44,8 +44,8 @@ def probed(path: Path) -> Probed:
             tags=_plain(container.metadata),
             chapters=tuple(
                 (
-                    chapter["start"] * chapter["time_base"],
-                    chapter["end"] * chapter["time_base"],
+                    chapter["start"] * (chapter["time_base"] or Fraction(0)),
+                    chapter["end"] * (chapter["time_base"] or Fraction(0)),
                     chapter["metadata"].get("title", ""),
                 )
                 for chapter in container.chapters()

@@ -6,16 +6,18 @@ import io
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import av
 import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
-from av.container.core import Chapter
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 from PIL import Image
+
+if TYPE_CHECKING:  # a type of the stubs only
+    from av.container.core import Chapter
 
 CHAPTERS: list[Chapter] = [
     {"id": 1, "start": 0, "end": 800, "time_base": Fraction(1, 1000), "metadata": {"title": "Eins"}},

@@ -67,6 +67,19 @@ def test_without_the_cut_the_scenes_would_see_each_other(schedule: str, any_wind
     assert not np.array_equal(np.stack(with_cut), np.stack(without))
 
 
+def test_lost_frames_end_a_scene_and_the_rest_keeps_its_numbers(any_window: Path) -> None:
+    bundle = read_bundle(any_window)
+    lost = {0, 13, 14, 40}
+    clip = [item for item in as_clip(PICTURES, HOLES) if item.frame.index not in lost]
+    session = Session(bundle, Mixing(), Settings(waiting_bytes=0))
+    done = list(session.restore(clip, whole(WIDTH, HEIGHT), again=lambda: (item.frame for item in clip)))
+    assert [item.frame.index for item in done] == [index for index in range(LONGEST) if index not in lost]
+    apart: list[RGB] = []
+    for part in (slice(1, 13), slice(15, 40), slice(41, LONGEST)):
+        apart += repaired(bundle, Mixing(), Settings(), part, [])
+    assert np.array_equal(np.stack([picture_of(item.frame) for item in done]), np.stack(apart))
+
+
 @pytest.mark.parametrize("schedule", ["steady", "reference"])
 def test_every_buffer_comes_back_when_its_scene_is_over(
     schedule: str, any_window: Path, monkeypatch: pytest.MonkeyPatch

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 
 from runtime.frame import Frame
-from runtime.masks import find_mask_beside, open_masks
+from runtime.masks import Request, find_mask_beside, open_masks
 from runtime.video import VideoReader
 from tests.tolerances import TOLERANCE
 
@@ -49,8 +49,8 @@ def holes() -> list[npt.NDArray[np.bool_]]:
     with VideoReader(FOLDER / "city.mp4") as reader:
         path = find_mask_beside(FOLDER / "city.mp4")
         assert path == FOLDER / "city_mask.mp4"
-        masks = open_masks(path, (), reader.info)
-        read = [masks.read(index) for index in range(30)]
+        masks = open_masks(Request(masks=(path,)), reader.info)
+        read = [masks.read(index, index / 10) for index in range(30)]
         masks.finish(30)
         masks.close()
     return [hole for hole in read if hole is not None]

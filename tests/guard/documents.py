@@ -78,7 +78,9 @@ def parser_of(script: str) -> ArgumentParser:
 
 
 def _wrong_in(command: str, *, whole: bool) -> Iterator[str]:
-    words = shlex.split(_ENDS.sub("", command), comments=False) if command.count('"') % 2 == 0 else []
+    command = _ENDS.sub("", command)
+    paired = all(command.count(quote) % 2 == 0 for quote in "\"'")  # else it is prose or a formula
+    words = shlex.split(command, comments=False) if paired else []
     words = words[1:] if words[:1] == ["$"] else words
     while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):
         words = words[1:]

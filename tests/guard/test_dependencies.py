@@ -116,7 +116,7 @@ def test_every_import_comes_with_the_importing_folders_own_lists(dependencies: l
 
 
 def test_the_lists_that_are_read_are_all_there_are(dependencies: list[Dependency]) -> None:
-    assert _extras(dependencies) == {"", "requires", "cpu", "cuda", "tensorrt", "export", "demo", "test", "dev"}
+    assert _extras(dependencies) == {"", "requires", "cpu", "cuda", "tensorrt", "export", "test", "dev"}
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert len(dependencies) == len(re.findall(r'^ *(?:requires = \[)?"[\w.-]+(?:\[\w+\])?[=>]=', text, re.MULTILINE))
 

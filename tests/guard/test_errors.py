@@ -43,7 +43,7 @@ def test_the_docstring_draws_the_classes_that_exist() -> None:
     ("before", "after"),
     [
         ("├── UsageError ", "├── UsedError "),
-        ("│   └── DamagedVideo", "├── DamagedVideo    "),
+        ("│   ├── DamagedVideo", "├── DamagedVideo    "),
         ("└── ExportError  ", ""),
     ],
 )

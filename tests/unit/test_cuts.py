@@ -106,10 +106,11 @@ def test_frames_come_two_late_and_no_later() -> None:
 @pytest.mark.parametrize("family", ["gray", "rgb", "yuv"])
 def test_a_glimpse_shows_the_mean_of_each_cell_at_any_depth(family: str, bits: int) -> None:
     cells = np.random.default_rng(bits).integers(30, 220, (9, 16))
-    plane: Plane = np.kron(cells, np.ones((30, 30))).astype(np.uint8 if bits == 8 else np.uint16) << (bits - 8)
+    levels = np.kron(cells, np.ones((30, 30))) * (1 << (bits - 8))
+    plane: Plane = levels.astype(np.uint8) if bits == 8 else levels.astype(np.uint16)
     colour = Colour(0 if family == "rgb" else 1, 1, 1, full_range=True)
     if family == "yuv":
-        neutral = np.full((135, 240), 1 << (bits - 1), plane.dtype)
+        neutral: Plane = np.full_like(plane[::2, ::2], 1 << (bits - 1))
         frame = Frame(0, 0, (plane, neutral, neutral), Layout("yuv", bits, 1, 1), colour)
     elif family == "rgb":
         frame = Frame(0, 0, (plane, plane, plane), Layout("rgb", bits, 0, 0), colour)

@@ -95,6 +95,20 @@ def test_noise_that_the_fill_has_already_is_not_added_again() -> None:
     assert abs(together / frame.planes[0][:60, :60].astype(float).std() - 1) < TOLERANCE["grain", "strength"]
 
 
+@pytest.mark.parametrize("alike", [0.0, 0.7, 1.0])
+def test_grain_of_an_rgb_source_is_as_coloured_as_the_source(alike: float) -> None:
+    frame = noisy_frame(LAYOUTS[3], 1e-9, 0.0)
+    common, *own = (coarse_noise((HEIGHT, WIDTH), 5.0, 0.0, seed) for seed in range(4))
+    planes = [
+        plane + np.sqrt(alike) * common + np.sqrt(1 - alike) * each
+        for plane, each in zip(frame.planes, own, strict=True)
+    ]
+    coloured = replace(frame, planes=tuple(np.rint(plane).astype(np.uint8) for plane in planes))
+    noise = [added(coloured, number)[HELD].ravel() for number in range(3)]
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert abs(np.corrcoef(noise[one], noise[other])[0, 1] - alike) < TOLERANCE["grain", "correlation"]
+
+
 def test_the_same_frame_has_the_same_grain_and_the_next_one_another() -> None:
     frame = noisy_frame(LAYOUTS[0], 4.0, 0.0)
     first, again, later = added(frame, 0), added(frame, 0), added(replace(frame, index=1), 0)
@@ -114,6 +128,13 @@ def test_a_smooth_source_gets_next_to_none() -> None:
     assert np.abs(added(noisy_frame(LAYOUTS[0], 1e-9, 0.0), 0)).max() <= 1
 
 
+def test_a_drawn_slope_has_no_grain_at_all() -> None:
+    frame = noisy_frame(LAYOUTS[3], 4.0, 0.0)
+    slope = np.broadcast_to(np.arange(HEIGHT)[:, None] % 200 + 20, (HEIGHT, WIDTH)).astype(np.uint8)
+    drawn = replace(frame, planes=(slope, slope, slope))
+    assert not added(drawn, 0).any()
+
+
 def test_structure_beside_the_hole_is_not_taken_for_grain() -> None:
     frame = noisy_frame(LAYOUTS[2], 2.0, 0.0)
     bars = frame.planes[0].copy()
@@ -124,9 +145,29 @@ def test_structure_beside_the_hole_is_not_taken_for_grain() -> None:
     )
 
 
-def test_without_room_beside_the_hole_there_is_no_grain() -> None:
+@pytest.mark.parametrize("level", [0, 20, 255])
+def test_bars_without_noise_do_not_hide_that_of_the_picture(level: int) -> None:
+    frame = noisy_frame(LAYOUTS[2], 4.0, 0.0)
+    barred = frame.planes[0].copy()
+    barred[:85] = level
+    noise = added(replace(frame, planes=(barred, *frame.planes[1:])), 0)[HELD]
+    assert abs(noise.std() / 4 - 1) < TOLERANCE["grain", "strength"]
+
+
+def test_clipped_noise_is_not_measured() -> None:
+    frame = noisy_frame(LAYOUTS[2], 4.0, 0.0)
+    clipped = frame.planes[0].copy()
+    clipped[:85] = np.maximum(clipped[:85].astype(int) - 130, 0)  # black, with a sample here and there above it
+    noise = added(replace(frame, planes=(clipped, *frame.planes[1:])), 0)[HELD]
+    assert abs(noise.std() / 4 - 1) < TOLERANCE["grain", "strength"]
+
+
+@pytest.mark.parametrize("free_rows", [0, 8])
+def test_without_room_beside_the_hole_there_is_no_grain(free_rows: int) -> None:
     frame = noisy_frame(LAYOUTS[0], 4.0, 0.0)
-    full = patch_of(Crop(0, 0, WIDTH, HEIGHT), flat_patch().fill, np.ones((RULE.height, RULE.width), np.bool_))
+    hole = np.ones((RULE.height, RULE.width), np.bool_)
+    hole[:free_rows, :4] = False  # 40 pixels across, 106 down: five blocks, fewer than a median needs
+    full = patch_of(Crop(0, 0, WIDTH, HEIGHT), flat_patch().fill, hole)
     assert not added(frame, 0, (full,)).any()
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from runtime.boxes import Box
 from runtime.errors import InputError
 from runtime.frame import Hole
-from runtime.boxes import Box
 from runtime.masks import MaskSource, Request, find_mask_beside, open_masks
 from runtime.video import VideoInfo, probe
 from tests.clips import Clip, picture_from, write_clip

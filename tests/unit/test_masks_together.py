@@ -188,7 +188,9 @@ def test_a_mask_video_is_turned_as_its_viewer_sees_it(tmp_path: Path) -> None:
 def test_a_mask_of_the_stored_size_says_that_players_turn_the_video(tmp_path: Path) -> None:
     info = probe(write_clip(tmp_path / "video.mp4", Clip(WIDTH, HEIGHT, 3, rotation=90)))
     mask = save(tmp_path / "m.png", rectangle(2, 3, 5, 7))
-    with pytest.raises(InputError, match=r"64x48 pixels, but the video has 48x64 as it is shown: players turn it by 90"):
+    with pytest.raises(
+        InputError, match=r"64x48 pixels, but the video has 48x64 as it is shown: players turn it by 90"
+    ):
         open_masks(Request((mask,)), info)
     with pytest.raises(InputError, match=r"--box 50,0,4,4: reaches outside the video's 48x64 pixels"):
         open_masks(Request(boxes=(Box(50, 0, 4, 4),)), info)

@@ -89,8 +89,9 @@ def test_for_a_moment_no_crop_grows() -> None:
     assert {(crop.width, crop.height) for crop in crops(regions)} == {(432, 240)}
 
 
-def test_the_default_leaves_a_logo_of_five_percent_its_surroundings() -> None:
-    assert crops(plan(still(HD, (1430, 60, 430, 240)), HD, PICTURE)) == [Crop(192, 0, 1728, 960)]
+def test_the_default_leaves_a_hole_four_fifths_of_the_crop_on_each_side() -> None:
+    assert crops(plan(still(HD, (1700, 60, 160, 90)), HD, PICTURE)) == [Crop(1110, 0, 810, 450)]
+    assert crops(plan(still(HD, (1430, 60, 430, 240)), HD, PICTURE)) == [Crop(0, 0, 1920, 1080)]  # 5% of the frame
 
 
 def test_tiles_of_a_grid_without_a_hole_are_left_out() -> None:

@@ -30,7 +30,7 @@ RUN = Summary(
 def test_one_line_tells_frames_speed_regions_cuts_and_shares() -> None:
     line = describe(RUN)
     assert line == (
-        "b.mp4: 100 frames in 10.0 s, 10.00 fps on openvino fp32, 1 region, no cut; busy: decode 10%, transformer 95%"
+        "b.mp4: 100 frames in 10.0 s, 10.00 fps on openvino fp32, 1 region, no cut; busy: transformer 95%, decode 10%"
     )
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from runtime._video_codecs import CODECS, Chosen, choose, codec_of
+from runtime._video_declared import Declared, Mastering, read_declared
 from runtime._video_encoder import Encoder
-from runtime._video_sidedata import Mastering, SideData, read_side_data
 from runtime.errors import OutputError
 from runtime.frame import Frame, Layout
 from runtime.video import Encoding, VideoInfo, VideoReader, probe
@@ -31,8 +31,8 @@ def info(tmp_path_factory: pytest.TempPathFactory) -> VideoInfo:
     return probe(write_clip(tmp_path_factory.mktemp("codecs") / "v.mp4", Clip(frames=2)))
 
 
-def chosen(info: VideoInfo, out: str, encoding: Encoding | None = None, side: SideData | None = None) -> Chosen:
-    return choose(Path(out), encoding or Encoding(), info, side or SideData(), 2)
+def chosen(info: VideoInfo, out: str, encoding: Encoding | None = None, declared: Declared | None = None) -> Chosen:
+    return choose(Path(out), encoding or Encoding(), info, declared or Declared(), 2)
 
 
 OWN = [
@@ -182,8 +182,8 @@ def test_hdr_leaves_as_hdr(tmp_path: Path, colour: tuple[int, int, int, int], na
     assert recode_as(before.path, tmp_path / out, Encoding(name)) == []
     after = probe(tmp_path / out)
     assert (after.layout, after.colour) == (before.layout, before.colour)
-    side = read_side_data(after)
-    assert (side.mastering, side.light) == ((MASTERING, (1000, 400)) if colour == HDR10 else (None, None))
+    declared = read_declared(after)
+    assert (declared.mastering, declared.light) == ((MASTERING, (1000, 400)) if colour == HDR10 else (None, None))
 
 
 def test_what_a_container_says_of_the_mastering_is_kept_where_the_codec_has_no_words(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_what_a_container_says_of_the_mastering_is_kept_where_the_codec_has_no_w
     notes = recode_as(said, tmp_path / "out.mkv", Encoding("ffv1"))
     assert any("what display the video was mastered on dropped" in note for note in notes)
     assert recode_as(said, tmp_path / "again.mkv", Encoding()) == []
-    assert read_side_data(probe(tmp_path / "again.mkv")).mastering == MASTERING
+    assert read_declared(probe(tmp_path / "again.mkv")).mastering == MASTERING
 
 
 @pytest.mark.parametrize("profile", ["proxy", "lt", "standard", "hq"])
@@ -236,7 +236,7 @@ def test_encoders_keep_quiet(tmp_path: Path, info: VideoInfo, capfd: pytest.Capt
 
 
 def packets(info: VideoInfo, frames: list[Frame], name: str) -> bytes:
-    encoder = Encoder(choose(Path("out.mkv"), Encoding(name), info, SideData(), 2), info)
+    encoder = Encoder(choose(Path("out.mkv"), Encoding(name), info, Declared(), 2), info)
     ready = [packet for frame in frames for packet in encoder.encode(frame, frame.pts)] + encoder.end()
     return b"".join(bytes(packet) for packet in ready)
 

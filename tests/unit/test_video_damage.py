@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
+from av.container import InputContainer
+from av.stream import Stream
 
 from runtime._video_extent import cut_short
+from runtime._video_file import demuxed
 from runtime.errors import DamagedVideo, InputError
 from runtime.video import VideoReader
 from tests.clips import Clip, write_clip
@@ -89,7 +93,7 @@ def test_a_cut_mp4_says_how_many_frames_are_left_of_how_many(tmp_path: Path, who
         assert reader.counted == reader.info.frames == FRAMES
         assert reader.lost[-2:] == [
             f"frames {left + len(reader.lost) - 2} to 29: missing at the end",
-            f"the file ends {len(data) - len(data) // 2} bytes early; its last frames and sound may be missing",
+            f"the file ends {len(data) - len(data) // 2} bytes early; frames and sound may be missing there",
         ]
     with pytest.raises(DamagedVideo, match=rf"decoded {left} of 30 frames: the file ends \d+ bytes early"):
         planes_of(path)
@@ -120,7 +124,7 @@ def test_a_hole_in_the_middle_is_refused_and_passed_over_on_request(
     data[middle : middle + 1200] = bytes(1200)
     path = tmp_path / name
     path.write_bytes(data)
-    with pytest.raises(DamagedVideo, match=r"(frame \d+: (lost|damaged)|after frame \d+: )"):
+    with pytest.raises(DamagedVideo, match=r"(frame \d+: (lost|damaged)|after frame \d+: |broken at byte \d+)"):
         planes_of(path)
     frames, lost = planes_of(path, keep_going=True)
     assert FRAMES // 2 <= len(frames) <= FRAMES
@@ -183,3 +187,15 @@ def test_the_declared_end_is_read_from_the_outermost_boxes(tmp_path: Path, data:
     path = tmp_path / "v"
     path.write_bytes(data)
     assert cut_short(path) == cut
+
+
+class _Spliced:
+    """A container in which a stream appeared on the way: PyAV stumbles over it after the last packet."""
+
+    def demux(self, *streams: object) -> Iterator[object]:
+        yield from streams
+        raise IndexError("list index out of range")
+
+
+def test_a_stream_that_appears_on_the_way_is_no_damage() -> None:
+    assert list(demuxed(cast(InputContainer, _Spliced()), cast(Stream, "packet"))) == ["packet"]

@@ -15,9 +15,10 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from runtime.errors import DamagedVideo, InputError, UsageError
+from runtime.errors import DamagedVideo, InputError
 from runtime.frame import Frame, Layout
-from runtime.video import open_alpha, open_reader, probe
+from runtime.video import open_alpha, open_reader
+from tests.clips import write_picture
 
 WIDTH, HEIGHT = 33, 21
 Samples = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
@@ -28,55 +29,6 @@ def samples(index: int, channels: int, bits: int = 8) -> Samples:
     chance = np.random.default_rng(index)
     noise = chance.integers(0, 1 << bits, (HEIGHT, WIDTH, channels))
     return noise.astype(np.uint8) if bits == 8 else noise.astype(np.uint16)
-
-
-def save(path: Path, index: int, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Path:
-    """A picture in one colour that tells its index, by the format of its suffix."""
-    Image.new("RGB", size, (10 * index, 200, 30)).save(path)
-    return path
-
-
-def reds(path: Path) -> list[int]:
-    with open_reader(path) as reader:
-        frames = list(reader)
-        assert reader.lost == []
-        assert reader.counted == reader.info.frames == len(frames)
-    assert [(frame.index, frame.pts) for frame in frames] == [(index, index) for index in range(len(frames))]
-    return [int(frame.planes[0][0, 0]) for frame in frames]
-
-
-def test_a_folder_is_read_in_the_natural_order_of_its_names(tmp_path: Path) -> None:
-    for number in (10, 2, 1, 9, 11):
-        save(tmp_path / f"shot{number}.png", number)
-    assert reds(tmp_path) == [10, 20, 90, 100, 110]
-
-
-def test_what_else_lies_in_the_folder_is_left_out_and_told(tmp_path: Path) -> None:
-    save(tmp_path / "1.png", 1)
-    save(tmp_path / ".2.png", 2)
-    (tmp_path / "notes.txt").write_text("no picture")
-    (tmp_path / "3.png").mkdir()
-    assert reds(tmp_path) == [10]
-    assert open_reader(tmp_path).info.notes == ("1 of the folder's 2 files are no pictures and are left out",)
-
-
-@pytest.mark.parametrize("pattern", ["%05d.png", "%5d.png", "take-%d.png", "a[1]+%03d(x).png"])
-def test_a_pattern_takes_the_names_that_it_would_make(tmp_path: Path, pattern: str) -> None:
-    if pattern == "%5d.png":
-        save(tmp_path / "00001.png", 1)
-        with pytest.raises(InputError, match=r"no such file"):  # not a pattern that can be used
-            open_reader(tmp_path / pattern)
-        return
-    for number in range(8, 12):
-        save(tmp_path / (pattern % number), number)
-    save(tmp_path / ("x" + pattern % 1), 1)
-    save(tmp_path / (pattern % 9 + ".png"), 1)
-    save(tmp_path / (pattern.replace("%05d", "%d").replace("%03d", "%04d") % 7), 1)
-    wanted = [70, 80, 90, 100, 110] if pattern == "take-%d.png" else [80, 90, 100, 110]
-    if pattern == "take-%d.png":
-        save(tmp_path / (pattern % 7), 7)
-        save(tmp_path / "take-006.png", 6)
-    assert reds(tmp_path / pattern) == wanted
 
 
 def png(array: Samples) -> bytes:
@@ -170,7 +122,7 @@ def test_mirrored_pictures_are_refused(tmp_path: Path, orientation: int) -> None
 @pytest.mark.parametrize("rate", [None, Fraction(24), Fraction(30000, 1001)])
 def test_pictures_are_shown_at_the_rate_asked_for(tmp_path: Path, rate: Fraction | None) -> None:
     for number in range(3):
-        save(tmp_path / f"{number}.png", number)
+        write_picture(tmp_path / f"{number}.png", number)
     with open_reader(tmp_path, fps=rate) as reader:
         info = reader.info
         times = [frame.pts * info.time_base for frame in reader]
@@ -181,15 +133,9 @@ def test_pictures_are_shown_at_the_rate_asked_for(tmp_path: Path, rate: Fraction
     assert (info.stills, info.audio, info.interlaced, info.frames) == (True, False, False, 3)
 
 
-def test_a_rate_is_for_pictures_only(tmp_path: Path) -> None:
-    (tmp_path / "v.mp4").write_bytes(b"whatever it is")
-    with pytest.raises(UsageError, match=r"--fps is for a folder or a pattern"):
-        open_reader(tmp_path / "v.mp4", fps=Fraction(25))
-
-
 def three(folder: Path) -> Path:
     for number in range(3):
-        save(folder / f"{number}.png", number)
+        write_picture(folder / f"{number}.png", number)
     return folder
 
 
@@ -206,7 +152,7 @@ def turned(path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda path: save(path, 1, (WIDTH + 1, HEIGHT)), r"1\.png: has 34x21 pixels, the first picture had 33x21"),
+        (lambda path: write_picture(path, 1, WIDTH + 1), r"1\.png: has 34x21 pixels, the first picture had 33x21"),
         (grey, r"1\.png: has pixel format gray, unlike the first picture's"),
         (turned, r"1\.png: is turned unlike the first picture"),
     ],
@@ -224,7 +170,7 @@ def test_pictures_that_do_not_fit_together_are_refused(
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tiff", ".bmp", ".webp"])
 def test_a_picture_that_is_cut_short_is_refused_or_passed_over(tmp_path: Path, suffix: str, keep: int) -> None:
     for number in range(3):
-        save(tmp_path / f"{number}{suffix}", number)
+        write_picture(tmp_path / f"{number}{suffix}", number)
     broken = tmp_path / f"1{suffix}"
     broken.write_bytes(broken.read_bytes()[:keep])
     if suffix == ".webp" and keep == -1:  # its last byte is padding
@@ -246,58 +192,13 @@ def test_a_damaged_first_picture_is_passed_over_on_request(tmp_path: Path) -> No
         assert [frame.index for frame in reader] == [1, 2]
 
 
-def test_numbers_that_a_pattern_skips_are_missing_frames(tmp_path: Path) -> None:
-    for number in (3, 4, 7, 9):
-        save(tmp_path / f"{number}.png", number)
-    with (
-        open_reader(tmp_path / "%d.png") as reader,
-        pytest.raises(DamagedVideo, match=r"read 2 of 7 pictures: frames 2 to 3: missing before 7\.png"),
-    ):
-        list(reader)
-    with open_reader(tmp_path / "%d.png", keep_going=True) as reader:
-        assert [frame.index for frame in reader] == [0, 1, 4, 6]
-        assert reader.lost == ["frames 2 to 3: missing before 7.png", "frame 5: missing before 9.png"]
-        assert reader.counted == reader.info.frames == 7
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("", r"no pictures in this folder"),
-        ("%05d.png", r"no pictures of that pattern; wanted 00000\.png and on"),
-        ("away/%d.png", r"no pictures of that pattern"),
-        ("%d%d.png", r"no such file"),
-    ],
-)
-def test_where_no_pictures_are_is_said(tmp_path: Path, name: str, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        open_reader(tmp_path / name)
-
-
 def test_pictures_are_not_opened_by_the_names_in_them(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "0.png")  # which would block for ever
-    save(tmp_path / "1.png", 1)
+    write_picture(tmp_path / "1.png", 1)
     (tmp_path / "2.png").write_text("ffconcat version 1.0\nfile '1.png'\n")
     with open_reader(tmp_path, keep_going=True) as reader:
         assert [int(frame.planes[0][0, 0]) for frame in reader] == [10]
         assert reader.lost == ["frame 1: 2.png does not decode (not one of PNG, JPEG, TIFF, BMP or WebP)"]
-
-
-def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path: Path) -> None:
-    save(tmp_path / "1.png", 1)
-    (tmp_path / "%d.png").write_bytes((tmp_path / "1.png").read_bytes())
-    with pytest.raises(InputError, match=r"%d\.png: is one picture; wanted a video, or a folder or pattern"):
-        open_reader(tmp_path / "%d.png")
-    with pytest.raises(InputError, match=r"is a folder"):
-        probe(tmp_path)
-
-
-def test_an_animation_is_a_video(tmp_path: Path) -> None:
-    first, *others = (Image.new("RGB", (WIDTH, HEIGHT), (10 * index, 0, 0)) for index in range(1, 4))
-    first.save(tmp_path / "1.png", save_all=True, append_images=others, duration=40)
-    with open_reader(tmp_path / "1.png") as reader:
-        assert [int(frame.planes[0][0, 0]) for frame in reader] == [10, 20, 30]
-    assert reds(tmp_path) == [10]  # among other pictures it is one
 
 
 def test_a_picture_of_too_many_pixels_is_refused_before_it_takes_memory(tmp_path: Path) -> None:

@@ -46,6 +46,15 @@ def test_outputs_that_cannot_be_are_refused_beforehand(tmp_path: Path, out: str,
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("source", ["masks/%04d.png", "masks"])
+def test_pictures_do_not_land_among_the_pictures_they_are_made_of(tmp_path: Path, source: str) -> None:
+    (tmp_path / "masks").mkdir()
+    with pytest.raises(OutputError, match=r"would overwrite the input .*masks"):
+        check_output(tmp_path / "masks" / "new%d.png", [tmp_path / source], overwrite=True)
+    check_output(tmp_path / "other" / "%04d.png", [tmp_path / source])
+    check_output(tmp_path / "masks" / "out.mp4", [tmp_path / source])  # which is none of its pictures
+
+
 def test_an_input_is_not_overwritten_even_on_request(tmp_path: Path) -> None:
     info = make_info(tmp_path)
     with pytest.raises(OutputError, match="would overwrite the input"):

@@ -100,3 +100,18 @@ def test_sound_that_pictures_cannot_carry_is_noted(tmp_path: Path) -> None:
         for frame in reader:
             writer.write(frame)
     assert writer.notes == ["pictures carry no sound"]
+
+
+@pytest.mark.parametrize("rotation", [90, 180, 270])
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv420p10le", "gray"])
+def test_pictures_of_a_turned_video_stand_upright(tmp_path: Path, rotation: int, pix_fmt: str) -> None:
+    clip = Clip(63, 47, frames=2, codec="ffv1", pix_fmt=pix_fmt, rotation=rotation)
+    with VideoReader(write_clip(tmp_path / "v.mkv", clip)) as reader:
+        frames = list(reader)
+    write(tmp_path / "out" / "%d.png", reader.info, frames)
+    for frame in frames:
+        peak = 255 if frame.layout.bits == 8 else 65535
+        upright = np.rot90(rgb_at(frame, 63, 47, peak), rotation // 90)
+        picture = decoded(tmp_path / "out" / f"{frame.index}.png")
+        assert picture.shape[:2] == ((63, 47) if rotation % 180 else (47, 63))
+        assert np.array_equal(picture, upright[..., 0] if pix_fmt == "gray" else upright)

@@ -201,7 +201,7 @@ def test_decode_times_ascend_and_precede_what_is_shown(steps: list[int], randomn
 @given(st.lists(st.integers(1, 1000), min_size=1, max_size=20), st.integers(1, 50))
 def test_every_picture_is_shown_until_the_next(steps: list[int], last: int) -> None:
     shown = list(accumulate(steps))
-    lengths = durations(shown, decode_times(shown), last)
+    lengths = durations(shown, decode_times(shown), last, None)
     assert [time + length for time, length in zip(shown, lengths, strict=True)] == [*shown[1:], shown[-1] + last]
 
 
@@ -209,7 +209,7 @@ def test_the_length_told_by_decode_times_is_that_of_the_pictures() -> None:
     shown = [0, 30, 10, 20, 60, 40, 50]
     decoded = decode_times(shown)
     assert decoded == [-10, 0, 10, 20, 30, 40, 50]
-    assert durations(shown, decoded, 25) == [10, 10, 10, 10, 25, 10, 25]  # 50 + 25 less -10 is 60 + 25
+    assert durations(shown, decoded, 25, None) == [10, 10, 10, 10, 25, 10, 25]  # 50 + 25 less -10 is 60 + 25
 
 
 def test_the_last_picture_is_shown_as_long_as_in_the_source(tmp_path: Path) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, cast
 
 from av.error import FFmpegError
 from av.sidedata.sidedata import Type
 
-from runtime._video_file import VideoInfo, opened, video_stream
+from runtime._video_file import VideoInfo, demuxed, opened, video_stream
 
 _MATRIX = struct.Struct("=9i")  # libavutil/display.h
 _MASTERING = struct.Struct("=20i2i")  # libavutil/mastering_display_metadata.h: ten rationals, two flags
@@ -54,10 +54,11 @@ class Mastering:
 
 
 @dataclass(frozen=True, slots=True)
-class SideData:
+class Declared:
     """What is known of the first picture, and so of all."""
 
     aspect: Fraction | None = None  # width of a sample over its height; None: the video does not say
+    rate: Fraction | None = None  # pictures a second that the container declares or has on average
     pixel_range: int = 0  # as libav numbers them; 0: the video does not say
     display_matrix: tuple[int, ...] | None = None  # nine numbers, libavutil/display.h
     mastering: Mastering | None = None
@@ -66,13 +67,13 @@ class SideData:
     dropped: tuple[str, ...] = ()  # kinds that change with every picture, which no encoder here takes
 
 
-def read_side_data(info: VideoInfo) -> SideData:
+def read_declared(info: VideoInfo) -> Declared:
     """What the first picture of the video carries; nothing for pictures in files of their own."""
     if info.stills:
-        return SideData()
+        return Declared(rate=info.rate)
     with opened(info.path) as container:
         stream = video_stream(info.path, container)
-        for packet in container.demux(stream):
+        for packet in demuxed(container, stream):
             try:
                 pictures = packet.decode()
             except FFmpegError:  # the first picture is the first that decodes, as in `probe`
@@ -80,11 +81,16 @@ def read_side_data(info: VideoInfo) -> SideData:
             if pictures:
                 found = cast("Mapping[Type, Any]", pictures[0].side_data)  # its type is misnamed in the stubs
                 told = {kind: bytes(found[kind]) for kind in KINDS if found.get(kind)}
-                return _side_data(told, stream.sample_aspect_ratio, pictures[0].color_range)
-    return SideData()
+                return replace(
+                    _declared(told),
+                    aspect=stream.sample_aspect_ratio,
+                    rate=stream.average_rate,
+                    pixel_range=pictures[0].color_range,
+                )
+    return Declared()
 
 
-def _side_data(found: Mapping[Type, bytes], aspect: Fraction | None, pixel_range: int) -> SideData:
+def _declared(found: Mapping[Type, bytes]) -> Declared:
     matrix = mastering = light = None
     if data := found.get(Type.DISPLAYMATRIX):
         matrix = _MATRIX.unpack_from(data)
@@ -95,7 +101,7 @@ def _side_data(found: Mapping[Type, bytes], aspect: Fraction | None, pixel_range
     dropped = tuple(dict.fromkeys(name for kind, name in DYNAMIC.items() if kind in found))
     # What declares Dolby Vision in the container would promise what is dropped.
     of_container = "Dolby Vision" not in dropped and any(kind in found for kind in STATIC)
-    return SideData(aspect, pixel_range, matrix, mastering, light, of_container, dropped)
+    return Declared(None, None, 0, matrix, mastering, light, of_container, dropped)
 
 
 def _mastering(data: bytes) -> Mastering | None:

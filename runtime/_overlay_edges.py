@@ -20,6 +20,7 @@ Votes = npt.NDArray[np.float32]  # [planes * 2, rows, columns]: change across an
 # for a while, does not outvote a faint one that is always there.
 STRONGEST_VOTE = np.float32(12)
 NOISE = np.float32(0.5)  # levels; keeps flat areas from counting as steady
+EDGE_LEVELS = 2.0  # of votes: less is no edge
 PARTS = 4  # of the clip, one after the other; what stays put does so in each of them
 
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from runtime._overlay_edges import Map, Steadiness
+from runtime._overlay_edges import EDGE_LEVELS, Map, Steadiness
 from runtime.frame import Hole
 
 Labels = npt.NDArray[np.int32]  # [rows, columns], 0 is no piece
@@ -20,9 +20,11 @@ LIKELY = 0.22  # of an edge that continues one
 SURE_LEVELS, LIKELY_LEVELS = 3.0, 1.5  # their strength; below are compression and noise
 LEAST_SURE = 0.0003  # of the picture's pixels start a shape; a logo of 20 by 20 at 854x480 has as many
 
-# Of the edges of a piece this share is sure where it is an overlay: 0.49 and more was seen in those, 0.41 and less in
-# what merely stays near the middle of the picture while the camera follows it or zooms in on it.
-SURE_SHARE = 0.45
+# Of the edges of an overlay at least this share is sure.  What merely stays in its place for a while, because a camera
+# follows it or zooms in on it, has fewer, or it is surrounded by edges that stay nearly as well: those raise the bar.
+SURE_SHARE = 0.4
+AROUND = 2.0  # times the share of likely edges around the piece
+RING = (0.025, 0.16)  # of the shorter side: how far around it that is looked at, and how near other pieces it is not
 NEIGHBOUR_SHARE = 0.25  # of a piece beside a sure one, such as the letter of a word that something bright passed behind
 
 # Letters and logos have edges in all directions.  Streaks (what moves along its own edge, letterbox bars) have one.
@@ -48,6 +50,7 @@ class Piece:
     width: int
     height: int
     share: float  # of the sure among its edges
+    around: float  # share of the likely among edges around it
 
     def near(self, other: Piece) -> bool:
         """Whether the gap between both is no wider than the taller one is high."""
@@ -64,7 +67,8 @@ class _Found:
     labels: Labels
     stats: Labels  # [piece, left top width height area]
     edges: Hole
-    sure: Hole
+    sure: npt.NDArray[np.intp]  # how many sure edges each piece has
+    candidates: npt.NDArray[np.intp]  # the pieces with enough of them to start a shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,9 @@ def find_shapes(clip: Steadiness) -> Shapes | None:
     size = min(edges.shape)
     joined = cv2.morphologyEx(edges.astype(np.uint8), cv2.MORPH_CLOSE, _disc(size * JOIN))
     _, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
-    found = _Found(cast(Labels, labels), cast(Labels, stats), edges, sure)
+    counts = np.bincount(labels[sure], minlength=len(stats))
+    candidates = np.flatnonzero(counts[1:] >= LEAST_SURE * sure.size) + 1
+    found = _Found(cast(Labels, labels), cast(Labels, stats), edges, counts, candidates)
     chosen = [piece.label for piece in _choose(_pieces(found, clip))]
     if not chosen:
         return None
@@ -99,23 +105,35 @@ def _pieces(found: _Found, clip: Steadiness) -> list[Piece]:
     rows, columns = found.labels.shape
     number = len(found.stats)
     labels = found.labels[found.edges]
-    counts, sure_counts = np.bincount(labels, minlength=number), np.bincount(found.labels[found.sure], minlength=number)
+    counts = np.bincount(labels, minlength=number)
     tensors = [np.bincount(labels, part[found.edges], number) for part in (clip.across, clip.down, clip.mixed)]
     pieces: list[Piece] = []
-    for label in np.flatnonzero(sure_counts >= LEAST_SURE * rows * columns):
+    for label in found.candidates:
         left, top, width, height = (int(value) for value in found.stats[label][:4])
         framing = width > LARGEST_SPAN * columns and height > LARGEST_SPAN * rows
         across, down, mixed = (float(tensor[label]) for tensor in tensors)
-        if label and not framing and _roundness(across, down, mixed) > LEAST_ROUND:
-            share = float(sure_counts[label] / counts[label])
-            pieces.append(Piece(int(label), left, top, width, height, share))
+        if not framing and _roundness(across, down, mixed) > LEAST_ROUND:
+            share = float(found.sure[label] / counts[label])
+            pieces.append(Piece(int(label), left, top, width, height, share, _around(int(label), found, clip)))
     return pieces
+
+
+def _around(label: int, found: _Found, clip: Steadiness) -> float:
+    """Share of edges that stay fairly well among those around a piece, all pieces left out."""
+    near, far = (round(min(found.edges.shape) * reach) for reach in RING)
+    left, top, width, height = (int(value) for value in found.stats[label][:4])
+    window = (slice(max(0, top - far), top + height + far), slice(max(0, left - far), left + width + far))
+    labels = found.labels[window]
+    reached = cv2.dilate((labels == label).astype(np.uint8), _disc(far)) > 0
+    pieces = cv2.dilate(np.isin(labels, found.candidates).astype(np.uint8), _disc(near)) > 0
+    edges = reached & ~pieces & (clip.busy[window] > EDGE_LEVELS)
+    return float((clip.steady[window][edges] > LIKELY).mean()) if edges.any() else 0.0
 
 
 def _choose(pieces: list[Piece]) -> list[Piece]:
     """The sure pieces, and those beside them that are nearly so."""
-    sure = [piece for piece in pieces if piece.share >= SURE_SHARE]
-    beside = [piece for piece in pieces if NEIGHBOUR_SHARE <= piece.share < SURE_SHARE]
+    sure = [piece for piece in pieces if piece.share >= SURE_SHARE + AROUND * piece.around]
+    beside = [piece for piece in pieces if piece.share >= NEIGHBOUR_SHARE and piece not in sure]
     return [*sure, *(piece for piece in beside if any(piece.near(other) for other in sure))]
 
 

@@ -19,6 +19,8 @@ from runtime.frame import Layout
 
 SOURCE = "source"
 AVX512F = 13  # OpenCV's number of that feature (opencv2/core/cvdef.h)
+LARGE = 4_000_000  # pixels; a 10-bit picture of 4K is 25 MB, and encoders keep several forms of each
+AHEAD_IF_LARGE = 4
 SEGMENT_FRAMES = 120  # what a kill costs at most; each segment begins with a key frame
 KEPT_BITS = 10  # a codec that cannot keep as many of the source's does not stand in for itself
 
@@ -41,6 +43,7 @@ class Wish:
     preset: str
     profile: str | None  # of the source, where it is of the same codec
     threads: int
+    large: bool  # whether every picture that the encoder looks ahead to counts
     declared: Declared
 
 
@@ -84,7 +87,9 @@ def choose(out: Path, encoding: Encoding, info: VideoInfo, declared: Declared, t
         raise OutputError(f"{out}: {why}; wanted another --codec, of: {', '.join(CODECS)}")
     crf, preset = _checked(codec, encoding)
     profile = info.profile if codec_of(info) == name else None
-    options = codec.options(Wish(form.layout, crf, preset, profile, threads, declared))
+    options = codec.options(
+        Wish(form.layout, crf, preset, profile, threads, info.width * info.height > LARGE, declared)
+    )
     dropped = [f"{kind} dropped: no encoder here takes it" for kind in declared.dropped]
     if (declared.mastering or declared.light) and not codec.mastering and codec_of(info) != name:
         dropped.append(f"what display the video was mastered on dropped: {codec.title} does not tell")
@@ -163,6 +168,7 @@ def _h264(wish: Wish) -> dict[str, str]:
     # One IDR picture a segment: were the last of one and the first of the next both IDR, their numbers would have to
     # differ (H.264, 7.4.3: idr_pic_id).
     params = f"keyint={2 * SEGMENT_FRAMES}:min-keyint={SEGMENT_FRAMES}"
+    params += f":rc-lookahead={AHEAD_IF_LARGE}" if wish.large else ""
     # With AVX-512 its macroblock tree reads memory that nobody wrote, and the same pictures become other packets every
     # time (x264 165 at 320x180; not with AVX2).
     params += ":asm=avx2,bmi2,fma3" if cv2.checkHardwareSupport(AVX512F) else ""
@@ -172,7 +178,8 @@ def _h264(wish: Wish) -> dict[str, str]:
 
 
 def _hevc(wish: Wish) -> dict[str, str]:
-    params = f"log-level=error:info=0:pools={wish.threads}:frame-threads={min(wish.threads, 4)}"
+    params = f"log-level=error:info=0:pools={wish.threads}:frame-threads={1 if wish.large else min(wish.threads, 4)}"
+    params += f":bframes=3:rc-lookahead={AHEAD_IF_LARGE}" if wish.large else ""
     params += f":master-display={wish.declared.mastering.text}" if wish.declared.mastering else ""
     params += f":max-cll={_pair(wish.declared.light)}" if wish.declared.light else ""
     return {"crf": str(wish.crf), "preset": wish.preset, "x265-params": params + ("" if wish.crf else ":lossless=1")}

@@ -54,20 +54,26 @@ class Ledger:
         if not self._pairs:
             self.losses.append(f"after frame {self.counted - 1}: a packet does not decode ({reason})")
 
-    def came(self, picture: VideoFrame) -> None:
-        """A picture came out; its number is `counted` now, before it is counted by `kept`."""
+    def came(self, picture: VideoFrame) -> bool:
+        """A picture came out; its number is `counted` now, before it is counted by `kept`.
+
+        False where it cannot be kept: a decoder that lost its order gave it after a later one.
+        """
         if picture.interlaced_frame:  # the second field may have had a packet and a time of its own
             self._pairs = False
             self._expected.clear()
         if picture.pts is not None:
             self._miss_before(picture.pts)
-            if late := self._missed.pop(picture.pts, None):  # a decoder that lost its order gave it too late
-                self.losses.remove(late)
-                self.counted -= 1
+            if missed := self._missed.pop(picture.pts, None):
+                seconds = float(picture.pts * self._time_base)
+                line = f"{missed.split(':')[0]}: lost at {seconds:.3f} s (it came out after a later one)"
+                self.losses[self.losses.index(missed)] = line
+                return False
         if picture.is_corrupt or picture.pts in self._corrupt:
             self.losses.append(f"frame {self.counted}: damaged, used as far as it decodes")
         if picture.pts is not None:
             self._corrupt.discard(picture.pts)
+        return True
 
     def kept(self) -> None:
         """The picture that came became a frame."""

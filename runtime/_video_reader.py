@@ -92,8 +92,10 @@ class VideoReader:
 
     def _pictures(self, container: InputContainer, stream: VideoStream) -> Iterator[tuple[Place, VideoFrame]]:
         for picture in self._decode(container, stream):
-            self._ledger.came(picture)
+            usable = self._ledger.came(picture)
             self._judge()
+            if not usable:
+                continue
             self._check(picture)
             place = Place(self._ledger.counted, self._time(picture))
             self._ledger.kept()

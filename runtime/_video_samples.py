@@ -21,8 +21,8 @@ SAMPLES = 192  # frames of a longer one; each costs a seek and little more than 
 def sample_frames(info: VideoInfo) -> Generator[Frame, None, None]:
     """Frames in order of time: all of a short video, and of a long one those that begin where `SAMPLES` seeks land.
 
-    Index counts them; what does not decode is passed over, and so is what two seeks give twice.  Interlaced frames of
-    a long video come as they are.  Raises `InputError` when the video cannot be opened.
+    Those are key frames where there are enough.  Index counts them; what does not decode is passed over.  Interlaced
+    frames of a long video come as they are.  Raises `InputError` when the video cannot be opened.
     """
     length = None if info.duration_s is None else info.duration_s * float(info.rate)
     if info.stills or length is None or length <= FEW_FRAMES:
@@ -35,22 +35,27 @@ def sample_frames(info: VideoInfo) -> Generator[Frame, None, None]:
         last: int | None = None
         index = 0
         for number in range(SAMPLES):
-            picture = _at(container, stream, info, number / SAMPLES)
-            if picture is None or picture.pts is None or (last is not None and picture.pts <= last):
-                continue
-            last = picture.pts
-            yield Frame(index, picture.pts, planes_of(picture), info.layout, info.colour)
-            index += 1
+            wanted = info.start_pts + round((info.duration_s or 0.0) * number / SAMPLES / info.time_base)
+            picture = _at(container, stream, wanted, last)
+            if picture is not None and picture.pts is not None and _fits(picture, info):
+                last = picture.pts
+                yield Frame(index, last, planes_of(picture), info.layout, info.colour)
+                index += 1
 
 
-def _at(container: InputContainer, stream: VideoStream, info: VideoInfo, share: float) -> VideoFrame | None:
-    """The first picture that decodes at that share of the video or before it; None where none does or fits."""
-    seconds = (info.duration_s or 0.0) * share
+def _at(container: InputContainer, stream: VideoStream, wanted: int, last: int | None) -> VideoFrame | None:
+    """The key frame before the time `wanted`, or where that is not later than `last` the frame of that time itself."""
     try:
-        container.seek(info.start_pts + round(seconds / info.time_base), stream=stream)
+        container.seek(wanted, stream=stream)
         for picture in container.decode(stream):
-            same = (picture.width, picture.height) == (info.width, info.height)
-            return picture if same and layout_of(planar_name(picture.format.name)) == info.layout else None
+            fresh = picture.pts is not None and (last is None or picture.pts > last)
+            if fresh and (picture.key_frame or (picture.pts or 0) >= wanted):
+                return picture
     except FFmpegError:
         return None
     return None
+
+
+def _fits(picture: VideoFrame, info: VideoInfo) -> bool:
+    same = (picture.width, picture.height) == (info.width, info.height)
+    return same and layout_of(planar_name(picture.format.name)) == info.layout

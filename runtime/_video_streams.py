@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import av
 from av.container import InputContainer, OutputContainer
-from av.error import FFmpegError
+from av.error import ArgumentError, FFmpegError, InvalidDataError
 from av.packet import Packet
 from av.stream import AttachmentStream, Discard, Disposition, Stream
 from av.video.stream import VideoStream
@@ -83,7 +83,7 @@ class Result:
         for stream in self._source.streams:
             if stream.index not in self._targets:  # containers with an index then skip its packets unread
                 stream.discard = Discard.all
-        self._output.set_chapters(self._source.chapters())
+        self._output.set_chapters([chapter for chapter in self._source.chapters() if chapter["time_base"]])
         self._decoded = self._decode_times()
         if self._targets:
             self._packets = demuxed(self._source, *(self._source.streams[index] for index in self._targets))
@@ -126,7 +126,7 @@ class Result:
             self._add_cover(cast(VideoStream, stream))
         elif not fits(stream, self._muxer) or (stream.type == "attachment" and self._muxer == "webm"):
             # The stubs promise a name, but streams of codecs without a decoder have none.
-            codec: str | None = stream.name
+            codec: str | None = getattr(stream, "name", None)
             self.notes.append(
                 f"{KINDS.get(stream.type, 'a stream')} dropped: {codec or 'its codec'} cannot be copied into this "
                 f"container; .mkv takes most codecs"
@@ -206,9 +206,21 @@ class Result:
         if packet.pts is not None:
             packet.pts -= shift
         self.pictures += packet.stream.type == "video" and not packet.is_discard
-        packet.stream = self._targets[packet.stream_index]
-        self._output.mux_one(packet)
+        target = self._targets[packet.stream_index]
+        packet.stream = target
+        try:
+            self._output.mux_one(packet)
+        except (ArgumentError, InvalidDataError) as error:
+            if target.type == "video":
+                raise
+            self._leave_out(target, error)
         self._next = self._read()
+
+    def _leave_out(self, target: Stream, error: FFmpegError) -> None:
+        """Note, once a stream, that the muxer refuses packets of it: damage there costs no picture."""
+        note = f"{KINDS.get(target.type, 'a stream')} damaged: what cannot be copied is left out ({error.strerror})"
+        if note not in self.notes:
+            self.notes.append(note)
 
     def _read(self) -> Packet[Any] | None:
         try:
@@ -236,8 +248,9 @@ def _made_anew(stream: Stream, source: InputContainer, video: VideoStream) -> bo
     """Whether the muxer writes the stream by itself: chapters as text, or the timecode that is a tag of the video."""
     if stream.type != "data":
         return False
-    as_chapters = stream.name == "bin_data" and bool(source.chapters())
-    as_timecode = stream.name is None and "timecode" in stream.metadata and "timecode" in video.metadata
+    name: str | None = getattr(stream, "name", None)  # streams of codecs without a decoder have none
+    as_chapters = name == "bin_data" and bool(source.chapters())
+    as_timecode = name is None and "timecode" in stream.metadata and "timecode" in video.metadata
     return as_chapters or as_timecode
 
 

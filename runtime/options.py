@@ -11,6 +11,7 @@ from runtime import backends, batch, schedule
 from runtime.arguments import OneLineParser
 from runtime.boxes import parse_box
 from runtime.bundle import DEFAULT
+from runtime.composite import MAX_FEATHER
 from runtime.job import Job
 from runtime.masks import Request
 from runtime.program import PRECISIONS
@@ -161,7 +162,7 @@ def _dilation(text: str) -> int:
 
 
 def _feather(text: str) -> int:
-    return _whole_number(text, 0, 256)
+    return _whole_number(text, 0, MAX_FEATHER)
 
 
 def _radius(text: str) -> int:

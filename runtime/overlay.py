@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from runtime._overlay_edges import SmallPicture, Steadiness, measure
+from runtime._overlay_edges import EDGE_LEVELS, SmallPicture, Steadiness, measure
 from runtime._overlay_shapes import Shapes, find_shapes
 from runtime.errors import Unsure
 from runtime.frame import Frame, Hole, Plane
@@ -22,7 +22,6 @@ MOST_PICTURES = 96  # that are kept, spread over the clip; half as many at least
 LEAST_PICTURES = 16  # fewer do not tell chance from purpose
 DIFFERENT = 2.0  # levels that a picture has to differ from the one before to count, in the mean over a coarse grid
 COARSE = (32, 18)
-EDGE_LEVELS = 2.0  # of votes: less is no edge
 STEADIER = 80  # percent of edges are less steady than the clip's level; an overlay has fewer than the rest
 MOVES = 0.12  # the level of a clip that moves; below SURE by far, or what stays by chance would be taken for an overlay
 MOST_COVERED = 0.25  # of the picture; no overlay is larger

@@ -57,6 +57,7 @@ class Session:
     def __init__(self, bundle: Bundle, backend: Backend, settings: Settings) -> None:
         """Open the stages; raises `BundleError`, `BackendUnavailable` or `UsageError`."""
         self._settings = settings
+        self._finish = Finish(settings.feather, settings.grain)
         self._rule = bundle.manifest.pixels
         self._schedule = make_schedule(settings.schedule, bundle.manifest.schedule)
         self._make_blend = PublishedAverage if self._schedule.to_the_letter else CentredAverage
@@ -106,8 +107,7 @@ class Session:
 
     def _restored(self, item: Painted) -> Restored:
         with self.clock.busy("composite"):
-            finish = Finish(self._settings.feather, self._settings.grain)
-            return Restored(composite(item.frame, item.patches, finish), item.frame, item.patches)
+            return Restored(composite(item.frame, item.patches, self._finish), item.frame, item.patches)
 
     def _filled(self, prepared: Generator[Staged, None, None], regions: Sequence[Region]) -> Iterator[Filled]:
         pool = Pool()

@@ -71,16 +71,19 @@ def run_trial(trial: Trial, folder: Path, limit_s: float) -> Verdict:
 
 
 def decoded_frames(path: Path) -> tuple[int, int]:
-    """How many frames a plain decoder gets out of a file, and how many errors it meets."""
+    """How many frames a plain decoder gets out of a file in their order in time, and how many errors it meets."""
     frames = errors = 0
+    latest: int | None = None
     try:
         with av.open(str(path)) as container:
             while errors < ERRORS:
                 try:
                     for packet in container.demux(container.streams.video[0]):
-                        decoded, failed = _decode(packet)
-                        frames += decoded
+                        times, failed = _decode(packet)
                         errors += failed
+                        for pts in times:
+                            frames += pts is None or latest is None or pts >= latest
+                            latest = pts if latest is None else max(latest, pts or latest)
                 except FFmpegError:
                     errors += 1
                 else:
@@ -90,11 +93,11 @@ def decoded_frames(path: Path) -> tuple[int, int]:
     return frames, errors
 
 
-def _decode(packet: Packet[VideoStream]) -> tuple[int, int]:
+def _decode(packet: Packet[VideoStream]) -> tuple[list[int | None], int]:
     try:
-        return len(packet.decode()), 0
+        return [picture.pts for picture in packet.decode()], 0
     except FFmpegError:
-        return 0, 1
+        return [], 1
 
 
 def _caught(trial: Trial, folder: Path) -> tuple[str, str]:

@@ -164,6 +164,16 @@ def test_streaks_along_the_movement_are_no_overlay(info: VideoInfo) -> None:
         search(lumas, info)
 
 
+def test_strong_edges_now_and_then_do_not_outvote_a_faint_overlay(info: VideoInfo) -> None:
+    lumas = camera()
+    random = np.random.default_rng(1)
+    for index in range(3, FRAMES, 6):
+        lumas[index] = np.kron(random.integers(0, 2, (60, 107)) * 255, np.ones((3, 3)))[:HEIGHT, :WIDTH].astype(
+            np.uint8
+        )
+    assert_marked(search(draw(lumas, text(), 0.3), info), text())
+
+
 def test_a_title_that_is_shown_for_a_while_is_no_overlay(info: VideoInfo) -> None:
     lumas = camera()
     lumas[:15] = draw(lumas[:15], text("A TITLE", 40, 90), 1.0)

@@ -15,9 +15,10 @@ from tests.clips import Clip, write_clip
 LONG = FEW_FRAMES * 2
 
 
-@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
-def test_samples_of_a_long_video_lie_all_over_it(tmp_path: Path, suffix: str) -> None:
-    info = probe(write_clip(tmp_path / f"long.{suffix}", Clip(16, 16, LONG, codec="mpeg2video", gop=10)))
+@pytest.mark.parametrize(("suffix", "gop"), [("mp4", 10), ("mkv", 10), ("ts", 10), ("mp4", 600)])
+def test_samples_of_a_long_video_lie_all_over_it(tmp_path: Path, suffix: str, gop: int) -> None:
+    """Also where key frames are rare."""
+    info = probe(write_clip(tmp_path / f"long.{suffix}", Clip(16, 16, LONG, codec="mpeg2video", gop=gop)))
     frames = list(sample_frames(info))
     seconds = [info.seconds(frame.pts) - info.seconds(frames[0].pts) for frame in frames]
     assert SAMPLES * 3 // 4 <= len(frames) <= SAMPLES

@@ -92,6 +92,19 @@ def test_a_cover_stays_a_cover_across_containers(tmp_path: Path, suffix: str) ->
     assert pictures[0] == pictures[1]
 
 
+@pytest.mark.parametrize("out", ["out.mp4", "out.mkv", "out.mov"])
+def test_the_sound_of_a_transport_stream_still_decodes(tmp_path: Path, out: str) -> None:
+    """AAC loses the header that its packets have there, and gets one of the container's kind."""
+    source = write_clip(tmp_path / "v.ts", Clip(frames=30, audio_codec="aac", audio_seconds=1.2))
+    assert recode(source, tmp_path / out) == []
+    assert samples(tmp_path / out) == samples(source) > 48000
+
+
+def samples(path: Path) -> int:
+    with av.open(str(path)) as container:
+        return sum(frame.samples for frame in container.decode(audio=0))
+
+
 def test_a_second_video_is_copied(tmp_path: Path) -> None:
     source = write_clip(tmp_path / "v.mkv", Clip(frames=5))
     both = tmp_path / "both.mkv"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import accumulate
 from pathlib import Path
 
 import av
@@ -12,8 +13,8 @@ import pytest
 from runtime.errors import OutputError
 from runtime.frame import Frame, Layout
 from runtime.video import Encoding, VideoInfo, VideoReader, open_work, open_writer, probe
-from tests.clips import Clip, write_clip
-from tests.recoded import recode, writing
+from tests.clips import Clip, remux, write_clip
+from tests.recoded import recode, recode_as, writing
 
 UNEVEN = [0, 3000, 6007, 9500, 20000, 24001, 33333, 40000, 50000, 90000]
 
@@ -84,6 +85,22 @@ def test_matroska_keeps_timestamps_to_the_millisecond(tmp_path: Path) -> None:
     recode(source, tmp_path / "out.mkv", crf=20)
     pairs = zip(times(source), times(tmp_path / "out.mkv"), strict=True)
     assert max(abs(time - other) for time, other in pairs) <= Fraction(1, 2000)
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_ticks_are_not_taken_for_a_frame_rate(tmp_path: Path, codec: str) -> None:
+    """A level for 1000 pictures a second would keep players from a video of 25."""
+    steady = write_clip(tmp_path / "steady.mkv", Clip(320, 240, frames=10, codec="ffv1"))
+    steps = np.random.default_rng(3).integers(20, 100, 14).tolist()
+    clip = Clip(320, 240, frames=14, codec="ffv1", time_base=Fraction(1, 1000), pts=list(accumulate(steps)))
+    uneven = remux(write_clip(tmp_path / "v.mkv", clip), tmp_path / "uneven.mkv")  # which then declares no rate
+    assert probe(uneven).rate == 1000
+    levels: list[int] = []
+    for source in (steady, uneven):
+        recode_as(source, tmp_path / "out.mkv", Encoding(codec))
+        with av.open(str(tmp_path / "out.mkv")) as container:
+            levels.append(container.streams.video[0].codec_context.level)
+    assert levels[0] == levels[1]
 
 
 def test_a_late_start_is_kept(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ def clean() -> list[Frame]:
 def holes() -> list[npt.NDArray[np.bool_]]:
     with VideoReader(FOLDER / "city.mp4") as reader:
         path = find_mask_beside(FOLDER / "city.mp4")
+        assert path is not None
         assert path == FOLDER / "city_mask.mp4"
         masks = open_masks(Request(masks=(path,)), reader.info)
         read = [masks.read(index, index / 10) for index in range(30)]

@@ -14,7 +14,7 @@ from runtime.frame import Hole
 
 Labels = npt.NDArray[np.int32]  # [rows, columns], 0 is no piece
 
-# Thresholds were chosen on 132 real clips, 51 of which move; `docs/measurements.md` has what they find and miss.
+# Thresholds were chosen on 132 real clips and drawn overlays; docs/measurements.md has what they find and miss.
 SURE = 0.45  # steadiness of an edge that starts a shape
 LIKELY = 0.22  # of an edge that continues one
 SURE_LEVELS, LIKELY_LEVELS = 3.0, 1.5  # their strength; below are compression and noise

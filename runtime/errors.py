@@ -3,8 +3,8 @@
 VidmendError                    exit code 2
 ├── UsageError                  the command line asks for something impossible
 ├── InputError                  a video, mask or box that cannot be used
-│   ├── Unsure                  whether there is an overlay, and where, cannot be told
-│   └── DamagedVideo            what decodes is shorter than the file claims (--keep-going uses it, exit code 3)
+│   ├── DamagedVideo            what decodes is shorter than the file claims (--keep-going uses it, exit code 3)
+│   └── Unsure                  whether there is an overlay, and where, cannot be told
 ├── OutputError                 the result cannot be written where it was asked for
 ├── BundleError                 a bundle that cannot be read
 │   ├── NotABundle              no folder, or no manifest in it

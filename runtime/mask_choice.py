@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from runtime.masks import Request, find_mask_beside
 from runtime.overlay import find_overlay
 from runtime.progress import Progress, counted
 from runtime.sidecar import write_sidecar
-from runtime.video import VideoInfo, open_reader
+from runtime.video import VideoInfo, sample_frames
 
 
 def with_mask_beside(video: Path, request: Request) -> Request | None:
@@ -31,8 +32,8 @@ def found_mask(out: Path) -> Path:
 
 def find_mask(info: VideoInfo, target: Path, progress: Progress) -> None:
     """Look for a static overlay in the video and write it as `target`; raises `Unsure` when there is no telling."""
-    with open_reader(info.path, keep_going=True) as reader:
-        overlay = find_overlay(counted(reader, "looking for an overlay", info.frames, progress), info)
+    with closing(sample_frames(info)) as frames:
+        overlay = find_overlay(counted(frames, "looking for an overlay", None, progress), info)
     buffer = io.BytesIO()
     Image.fromarray(overlay.hole.astype(np.uint8) * 255).save(buffer, "PNG")
     write_sidecar(target, buffer.getvalue())

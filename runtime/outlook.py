@@ -8,6 +8,7 @@ from pathlib import Path
 
 from runtime import mask_choice
 from runtime.bundle import Bundle, read_bundle
+from runtime.errors import UsageError
 from runtime.frame import Frame, Hole
 from runtime.job import Job, find_bundle
 from runtime.masks import Request, open_masks
@@ -58,6 +59,8 @@ def _masks(job: Job, info: VideoInfo, progress: Progress) -> tuple[Request, tupl
     if known is not None and not job.find_overlay:
         _check_sidecars(job, known)
         return known, ()
+    if job.masks.invert:
+        raise UsageError("--invert-mask: has no meaning for an overlay that is looked for; name the mask with --mask")
     target = mask_choice.found_mask(job.out)
     if not (job.resume and target.exists()):  # the earlier run found it
         mask_choice.find_mask(info, target, progress)

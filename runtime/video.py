@@ -15,6 +15,7 @@ from runtime._video_file import VideoInfo, probe
 from runtime._video_open import FrameReader, open_alpha, open_reader
 from runtime._video_pictures import PATTERN, ImageWriter
 from runtime._video_reader import VideoReader
+from runtime._video_samples import sample_frames
 from runtime._video_writer import CONTAINERS, VideoWriter
 from runtime.errors import OutputError
 from runtime.frame import Frame
@@ -39,6 +40,7 @@ __all__ = [
     "open_work",
     "open_writer",
     "probe",
+    "sample_frames",
 ]
 
 

@@ -55,16 +55,16 @@ def main(arguments: Sequence[str]) -> int:
 @contextmanager
 def _folder_for(jobs: Sequence[Job], asked: str | None) -> Generator[None, None, None]:
     """The folder that results are asked into, there while they are made and gone again where there are none."""
-    new = [] if asked is None else [job.out.parent for job in jobs if not job.out.parent.exists()][:1]
-    wanted = [folder for folder in new if asked is not None and Path(asked) == folder and folder.parent.is_dir()]
-    for folder in wanted:
-        folder.mkdir()
+    folder = None if asked is None else Path(asked)
+    if folder is None or folder.exists() or not folder.parent.is_dir() or all(job.out.parent != folder for job in jobs):
+        yield
+        return
+    folder.mkdir()
     try:
         yield
     finally:
-        for folder in wanted:
-            with suppress(OSError):  # something lies in it
-                folder.rmdir()
+        with suppress(OSError):  # something lies in it
+            folder.rmdir()
 
 
 def _one(job: Job, options: argparse.Namespace, *, several: bool) -> int:

@@ -55,8 +55,8 @@ def look(job: Job, info: VideoInfo, progress: Progress) -> Outlook:
 
 def _masks(job: Job, info: VideoInfo, progress: Progress) -> tuple[Request, tuple[str, ...]]:
     _check_sidecars(job, job.masks)  # before a search that takes a while
-    known = job.masks if job.find_overlay else mask_choice.with_mask_beside(job.video, job.masks)
-    if known is not None and not job.find_overlay:
+    known = None if job.find_overlay else mask_choice.with_mask_beside(job.video, job.masks)
+    if known is not None:
         _check_sidecars(job, known)
         return known, ()
     if job.masks.invert:
@@ -64,7 +64,7 @@ def _masks(job: Job, info: VideoInfo, progress: Progress) -> tuple[Request, tupl
     target = mask_choice.found_mask(job.out)
     if not (job.resume and target.exists()):  # the earlier run found it
         mask_choice.find_mask(info, target, progress)
-    return (known or job.masks).with_masks(target), (f"the overlay that was found is marked in {target}",)
+    return job.masks.with_masks(target), (f"the overlay that was found is marked in {target}",)
 
 
 def _check_sidecars(job: Job, request: Request) -> None:

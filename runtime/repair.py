@@ -128,8 +128,8 @@ class _Run:
 
 def _copyable(job: Job, outlook: Outlook) -> bool:
     """Whether the source's packets can be the result when nothing in them is to change."""
-    whole = outlook.info.stills or cut_short(outlook.info.path) is None
-    return whole and not job.deinterlace and copyable(outlook.info, job.out, job.encoding)
+    as_is = not job.deinterlace and copyable(outlook.info, job.out, job.encoding)
+    return as_is and cut_short(outlook.info.path) is None
 
 
 def _copied(job: Job, outlook: Outlook, started: float) -> Summary:

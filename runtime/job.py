@@ -36,7 +36,6 @@ class Job:
     overwrite: bool = False
     keep_going: bool = False  # use what decodes of a damaged video
     report: Path | None = None  # a page about the run
-    preview: Path | None = None  # a picture of mask and regions, in place of a run
 
     def open(self) -> FrameReader:
         """The video, to be read once."""

@@ -31,7 +31,7 @@ examples:
   python infer.py holiday.mp4 --mask logo.png --preview look.png   see mask and regions first
   python infer.py holiday.mp4 --resume                 go on after an interruption
   python infer.py clips/*.mp4 --mask auto --out done/  several videos
-  python infer.py holiday.mp4 --out frames/%05d.png    lossless frames instead of a video
+  python infer.py holiday.mp4 --out stills/%05d.png    lossless frames instead of a video
   python infer.py --list-backends                      what can run on this machine
 
 exit codes: 0 done, 2 nothing was written, 3 done but frames of a damaged video are lost, 4 some of several videos
@@ -128,7 +128,6 @@ def jobs(options: argparse.Namespace) -> Iterator[Job]:
             overwrite=options.overwrite,
             keep_going=options.keep_going,
             report=options.report,
-            preview=options.preview,
         )
 
 

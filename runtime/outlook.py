@@ -34,16 +34,19 @@ class Outlook:
     notes: tuple[str, ...]
 
 
-def look(job: Job, info: VideoInfo, progress: Progress) -> Outlook:
+def look(job: Job, info: VideoInfo, progress: Progress, instead: Path | None = None) -> Outlook:
     """Find and read the masks, plan the regions, check that the result can be written; raises `VidmendError`.
 
-    Reads the masks once, and the video once where an overlay is to be found in it.
+    Reads the masks once, and the video once where an overlay is to be found in it.  `instead` is a preview, drawn in
+    place of the result: whether the result could be written does not matter then.
     """
     bundle = read_bundle(find_bundle(job.bundle))
     schedule = make_schedule(job.settings.schedule, bundle.manifest.schedule)
-    check_output(job.out, [job.video, *job.masks.masks], overwrite=job.overwrite)
-    request, notes = _masks(job, info, progress)
-    check_output(job.out, request.masks, overwrite=job.overwrite)
+    if instead is None:
+        check_output(job.out, [job.video, *job.masks.masks], overwrite=job.overwrite)
+    request, notes = _masks(job, info, progress, instead)
+    if instead is None:
+        check_output(job.out, request.masks, overwrite=job.overwrite)
     canvas = Canvas(info.width, info.height, info.layout.chroma_shift_x, info.layout.chroma_shift_y, info.turns)
     picture = (bundle.manifest.pixels.width, bundle.manifest.pixels.height)
     with closing(open_masks(request, info)) as masks:
@@ -53,11 +56,11 @@ def look(job: Job, info: VideoInfo, progress: Progress) -> Outlook:
     return Outlook(info, bundle, request, regions, notes)
 
 
-def _masks(job: Job, info: VideoInfo, progress: Progress) -> tuple[Request, tuple[str, ...]]:
-    _check_sidecars(job, job.masks)  # before a search that takes a while
+def _masks(job: Job, info: VideoInfo, progress: Progress, instead: Path | None) -> tuple[Request, tuple[str, ...]]:
+    _check_sidecars(job, job.masks, instead)  # before a search that takes a while
     known = None if job.find_overlay else mask_choice.with_mask_beside(job.video, job.masks)
     if known is not None:
-        _check_sidecars(job, known)
+        _check_sidecars(job, known, instead)
         return known, ()
     if job.masks.invert:
         raise UsageError("--invert-mask: has no meaning for an overlay that is looked for; name the mask with --mask")
@@ -67,9 +70,9 @@ def _masks(job: Job, info: VideoInfo, progress: Progress) -> tuple[Request, tupl
     return job.masks.with_masks(target), (f"the overlay that was found is marked in {target}",)
 
 
-def _check_sidecars(job: Job, request: Request) -> None:
+def _check_sidecars(job: Job, request: Request, preview: Path | None) -> None:
     """Raises `OutputError` when report or preview cannot be written, or would overwrite a file of the run."""
-    for path, suffix in ((job.report, ".html"), (job.preview, ".png")):
+    for path, suffix in ((job.report, ".html"), (preview, ".png")):
         if path is not None:
             files = [job.video, job.out, mask_choice.found_mask(job.out), *request.masks]
             check_sidecar(path, suffix, files, overwrite=job.overwrite)
@@ -78,7 +81,7 @@ def _check_sidecars(job: Job, request: Request) -> None:
 def preview(job: Job, target: Path, progress: Progress) -> str:
     """Draw mask and regions over a few frames into the PNG `target`, repair nothing; returns a line that says so."""
     with job.open() as reader:
-        outlook = look(job, reader.info, progress)
+        outlook = look(job, reader.info, progress, instead=target)
         rule = outlook.bundle.manifest.pixels
         frames = _few_frames(outlook, reader, progress)
         write_preview(target, frames, outlook.regions, reader.info, (rule.width, rule.height))

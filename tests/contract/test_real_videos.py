@@ -118,6 +118,22 @@ def test_a_preview_repairs_nothing(folder: Path, capsys: pytest.CaptureFixture[s
     assert "1 region; nothing was repaired" in capsys.readouterr().out
 
 
+def test_a_preview_is_drawn_where_a_result_lies_already(folder: Path) -> None:
+    result = folder / "a_repaired.mkv"
+    result.write_bytes(b"of yesterday")
+    assert infer(folder / "a.mkv", "--box", BOX, "--preview", folder / "look.png") == 0
+    assert result.read_bytes() == b"of yesterday"
+
+
+def test_pictures_among_several_inputs_become_a_folder_in_the_folder(folder: Path) -> None:
+    (folder / "stills").mkdir()
+    for index in range(3):
+        Image.new("RGB", (96, 64), (90, 40 * index, 60)).save(folder / "stills" / f"{index}.png")
+    assert infer(folder / "stills", folder / "a.mkv", "--box", BOX, "--out", f"{folder}/done/") == 0
+    pictures = [f"stills_repaired/{index:05d}.png" for index in range(3)]
+    assert names(folder / "done") == ["a_repaired.mkv", *pictures]
+
+
 def test_a_report_is_one_page_that_needs_nothing_else(folder: Path) -> None:
     assert infer(folder / "a.mkv", "--box", BOX, "--report", folder / "r.html") == 0
     page = (folder / "r.html").read_text()

@@ -27,7 +27,7 @@ from runtime.summary import Summary
 from runtime.video import Encoding, open_reader, open_work, open_writer, probe
 
 MODES = {"auto": Choice("auto"), "full": Choice("full"), "tiles": Choice("tiles")}
-NETWORK = ("encoder", "transformer", "decoder")
+NETWORK = ("upload", "encoder", "transformer", "decoder", "download")
 SIDE = 0.2236  # of the frame's width and height: a twentieth of its area
 
 

@@ -1,4 +1,4 @@
-"""How long each stage was busy."""
+"""How long each stage was busy, and how long several were at once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import time
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from typing import TypeVar
+
+from runtime._clock_overlap import Overlap
 
 T = TypeVar("T")
 
@@ -19,6 +21,7 @@ class Clock:
 
     def __init__(self) -> None:
         self._seconds: dict[str, float] = {}
+        self._overlap = Overlap()
         self._lock = threading.Lock()
         self._thread = _Nesting()
 
@@ -41,6 +44,24 @@ class Clock:
         with self._lock:
             return dict(self._seconds)
 
+    def overlap(self) -> float:
+        """Seconds in which at least two threads or streams were busy; of work that is through."""
+        with self._lock:
+            return self._overlap.seconds()
+
+    def begin(self) -> float:
+        """Announce work elsewhere, on a GPU, that begins now or later; returns a token for `end`."""
+        with self._lock:
+            now = time.perf_counter()
+            self._overlap.begin(now)
+            return now
+
+    def end(self, token: float, stage: str, begin_s: float, end_s: float) -> None:
+        """Count announced work as work of `stage`: it took from `begin_s` to `end_s`, in `perf_counter`'s seconds."""
+        with self._lock:
+            self._seconds[stage] = self._seconds.get(stage, 0.0) + end_s - begin_s
+            self._overlap.end(token, max(begin_s, token), end_s)
+
     def _each(self, stage: str | None, items: Iterable[T]) -> Generator[T, None, None]:
         iterator = iter(items)
         try:
@@ -58,18 +79,36 @@ class Clock:
 
     @contextmanager
     def _measured(self, stage: str | None) -> Generator[None, None, None]:
-        start = time.perf_counter()
         outside, self._thread.inner_s = self._thread.inner_s, 0.0
+        around, self._thread.stage = self._thread.stage, stage
+        start = self._switch(around, stage)
         try:
             yield
         finally:
-            spent = time.perf_counter() - start
+            self._thread.stage = around
+            now = self._switch(stage, around)
+            spent = now - start
             own = spent - self._thread.inner_s
             self._thread.inner_s = outside + spent
             if stage is not None:
                 with self._lock:
                     self._seconds[stage] = self._seconds.get(stage, 0.0) + own
 
+    def _switch(self, before: str | None, after: str | None) -> float:
+        """The time at which this thread goes from one stage to another; None is no work."""
+        if (before is None) == (after is None):
+            return time.perf_counter()
+        with self._lock:
+            now = time.perf_counter()
+            if after is not None:
+                self._thread.since = now
+                self._overlap.begin(now)
+            else:
+                self._overlap.end(self._thread.since, self._thread.since, now)
+            return now
+
 
 class _Nesting(threading.local):
     inner_s: float = 0.0  # seconds that blocks inside the one that is open have spent
+    stage: str | None = None  # of the innermost block
+    since: float = 0.0  # when this thread last began to be busy

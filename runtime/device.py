@@ -1,22 +1,191 @@
-"""Memory on the host: buffers that return to their pool."""
+"""Memory, streams and events of the machine that a network runs on: the host and CUDA behind one face.
+
+Note [Order between streams]
+    A stream does its work in order; between two streams only events order anything.  Whoever writes a buffer sets
+    `ready` to its stream's mark, and whoever reads it waits for that first.  Whoever reads it says with `hold` when it
+    is through.  A lease may end before that: before it is written again its stream waits for all that still hold.
+    One thread, which enqueues, touches pools, buffers and the streams' face; no lock is needed for them.
+"""
 
 from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float32]
+HostArray = npt.NDArray[Any]
 Shape = tuple[int, ...]
+Memory = Literal["host", "cuda"]
+MEMORIES: tuple[Memory, ...] = ("host", "cuda")
+
+_SPARES = 2  # buffers of one form that are not leased but still held: one is used while the other one is refilled
+
+
+class Tensor(Protocol):
+    """C-contiguous numbers in the device's memory; on the host it is a NumPy array."""
+
+    @property
+    def shape(self) -> Shape:
+        """Length of every axis."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of a number."""
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all of them."""
+        ...
+
+    def __getitem__(self, rows: slice, /) -> Any:
+        """Part of the first axis, in the same memory."""
+        ...
+
+
+class Event(Protocol):
+    """A point in a stream's work."""
+
+    def done(self) -> bool:
+        """Whether the stream has passed it; does not wait."""
+        ...
+
+    def wait(self) -> None:
+        """Block the calling thread until it has; raises what stopped the stream before it came there."""
+        ...
+
+
+class Stream(Protocol):
+    """Work that is done in order, beside that of other streams; each call returns when the work is enqueued."""
+
+    @property
+    def handle(self) -> int:
+        """What an inference library takes for it; 0 on the host."""
+        ...
+
+    def wait(self, event: Event) -> None:
+        """Begin what is enqueued from now on after `event`."""
+        ...
+
+    def mark(self) -> Event:
+        """When all that was enqueued so far is done."""
+        ...
+
+    def run(self, work: Callable[[], None]) -> None:
+        """Call `work` on the host, in a thread of the stream's choice."""
+        ...
+
+    def copy(self, source: Tensor, target: Tensor) -> None:
+        """Numbers from one place in the device's memory to another; shape and type are the same."""
+        ...
+
+    def zero(self, target: Tensor) -> None:
+        """Set all numbers to 0."""
+        ...
+
+    def write(self, target: Tensor, fill: Callable[[HostArray], None]) -> None:
+        """Let `fill` write an array of the host, whose contents become those of `target`."""
+        ...
+
+    def read(self, source: Tensor, take: Callable[[HostArray], None]) -> Event:
+        """Show `take` the contents of `source`, in an array of the host that it must not keep.
+
+        Returns when `source` may be written again, which may come before `take` is through.
+        """
+        ...
+
+    def cancel(self) -> None:
+        """Drop what is enqueued; events that it led to raise for whoever waits for them.  Returns at once."""
+        ...
+
+    def close(self) -> None:
+        """Cancel, and wait until the stream is at rest."""
+        ...
+
+
+class Device(Protocol):
+    """Where a network runs."""
+
+    @property
+    def memory(self) -> Memory:
+        """Which memory its tensors are in."""
+        ...
+
+    def allocate(self, form: Form) -> Tensor:
+        """New memory with undefined contents; raises `DeviceFailed` when there is too little."""
+        ...
+
+    def stream(self, name: str) -> Stream:
+        """A new stream, its work counted by the clock as that of stage `name`."""
+        ...
+
+    def bound(self) -> AbstractContextManager[None]:
+        """Inside it the calling thread may use the device."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a buffer is to hold."""
+
+    shape: Shape
+    dtype: str = "float32"  # as NumPy calls it
+
+
+class Reached:
+    """The event of a stream that does its work while it is enqueued."""
+
+    def done(self) -> bool:
+        """Always."""
+        return True
+
+    def wait(self) -> None:
+        """Return at once."""
+
+
+REACHED = Reached()
 
 
 class Buffer:
-    """A float32 array on lease from a pool; `release` gives it back, after which nobody may touch `array`."""
+    """Memory on lease from a pool; `release` gives it back, after which nobody may enqueue work on it."""
 
-    __slots__ = ("_pool", "array")
+    __slots__ = ("_holds", "_pool", "form", "ready", "tensor", "writer")
 
-    def __init__(self, array: Array, pool: Pool) -> None:
-        self.array = array
+    def __init__(self, tensor: Tensor, form: Form, writer: Stream, pool: Pool) -> None:
+        self.tensor = tensor
+        self.form = form
+        self.writer = writer  # the one stream that ever writes here, in one lease after another
+        self.ready: Event = REACHED  # when what was last written is there
         self._pool = pool
+        self._holds: list[Event] = []
+
+    def rows(self, begin: int, end: int) -> Tensor:
+        """`begin` to `end` of the first axis."""
+        part: Tensor = self.tensor[begin:end]
+        return part
+
+    def hold(self, event: Event) -> None:
+        """Nobody may write here before `event`, even if the lease ends sooner."""
+        if not event.done():
+            self._holds = [held for held in self._holds if not held.done()]
+            self._holds.append(event)
+
+    def held(self) -> bool:
+        """Whether somebody still reads."""
+        return not all(event.done() for event in self._holds)
+
+    def reopen(self) -> None:
+        """Let the writer write again, but nothing before everybody else is through."""
+        for event in self._holds:
+            self.writer.wait(event)
+        self._holds.clear()
 
     def release(self) -> None:
         """Return the memory to the pool."""
@@ -24,13 +193,15 @@ class Buffer:
 
 
 class Pool:
-    """Buffers by shape, made when none is free: their number is the largest that was ever on lease at once.
+    """Buffers by form and by the stream that writes them; for each as many as were ever on lease at once, and two more.
 
-    Not thread-safe: a pool belongs to the one thread that runs its stages.
+    Streams do not share buffers: one would wait until what another one did there is read, and so for no reason.
+    Not thread-safe: a pool belongs to the one thread that enqueues.
     """
 
-    def __init__(self) -> None:
-        self._free: dict[Shape, list[Buffer]] = {}
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._free: dict[tuple[Form, Stream], deque[Buffer]] = {}  # in the order in which they came back
         self._leased: set[int] = set()
         self._leased_bytes = 0
 
@@ -44,12 +215,12 @@ class Pool:
         """The memory of those buffers."""
         return self._leased_bytes
 
-    def take(self, shape: Shape) -> Buffer:
-        """A buffer of `shape` with undefined contents."""
-        free = self._free.get(shape)
-        buffer = free.pop() if free else Buffer(np.empty(shape, np.float32), self)
+    def take(self, form: Form, stream: Stream) -> Buffer:
+        """A buffer with undefined contents, for `stream` to write."""
+        buffer = self._free_one(form, stream) or Buffer(self._device.allocate(form), form, stream, self)
+        buffer.reopen()
         self._leased.add(id(buffer))
-        self._leased_bytes += buffer.array.nbytes
+        self._leased_bytes += buffer.tensor.nbytes
         return buffer
 
     def put(self, buffer: Buffer) -> None:
@@ -57,5 +228,24 @@ class Pool:
         if id(buffer) not in self._leased:
             raise ValueError("a buffer was released that is not on lease from this pool")
         self._leased.remove(id(buffer))
-        self._leased_bytes -= buffer.array.nbytes
-        self._free.setdefault(buffer.array.shape, []).append(buffer)
+        self._leased_bytes -= buffer.tensor.nbytes
+        self._free.setdefault((buffer.form, buffer.writer), deque()).append(buffer)
+
+    def _free_one(self, form: Form, stream: Stream) -> Buffer | None:
+        """The last one that came back and is not held; the first one when enough of them are; None: make another."""
+        free = self._free.get((form, stream))
+        if not free:
+            return None
+        for place in range(len(free) - 1, -1, -1):
+            if not free[place].held():
+                buffer = free[place]
+                del free[place]
+                return buffer
+        return free.popleft() if len(free) >= _SPARES else None
+
+
+def host_array(tensor: Tensor) -> HostArray:
+    """The array that a tensor is on the host; raises `TypeError` for one in other memory."""
+    if not isinstance(tensor, np.ndarray):
+        raise TypeError(f"a tensor of {type(tensor).__name__} is not in the host's memory")
+    return cast(HostArray, tensor)

@@ -103,6 +103,8 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("the run").add_argument
     add("--resume", action="store_true", help="go on where an earlier run was stopped; keep what is done when stopped")
     add("--keep-going", action="store_true", help="use what decodes of a damaged video")
+    streams = "windows under way at once, each stage on a stream of its own (default: 1 on the CPU, 2 on a GPU)"
+    add("--streams", type=_streams, metavar="N", help=streams)
     add("--json", action="store_true", help="print the summary as JSON, a line for each video")
     add("--list-backends", action="store_true", help="say what can run on this machine, and stop")
 
@@ -149,6 +151,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         feather=options.feather,
         smooth=options.temporal_smooth,
         grain=options.grain,
+        windows=options.streams,
     )
 
 
@@ -162,6 +165,10 @@ def _dilation(text: str) -> int:
 
 def _feather(text: str) -> int:
     return _whole_number(text, 0, MAX_FEATHER)
+
+
+def _streams(text: str) -> int:
+    return _whole_number(text, 1, 8)
 
 
 def _radius(text: str) -> int:

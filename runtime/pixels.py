@@ -32,18 +32,18 @@ def rgb_at(frame: Frame, width: int, height: int, peak: int = 255) -> Levels:
     return _rgb_of(frame.planes, frame, (width, height), peak)
 
 
-def normalise(rgb: RGB, hole: Hole, rule: PixelRule, out: npt.NDArray[np.float32]) -> None:
+def normalise(rgb: RGB, hole: Hole, rule: PixelRule, out: npt.NDArray[np.floating]) -> None:
     """Write RGB uint8 `[h, w, 3]` into `out` `[3, h, w]` as the network reads it.
 
-    A sample becomes `low + (high - low) * (sample / 255)`, every step in float32; where `rule.mask_applied`, samples of
-    `hole` `[h, w]` become `rule.hole_value`.
+    A sample becomes `low + (high - low) * (sample / 255)`, every step in float32, and then of the type of `out`; where
+    `rule.mask_applied`, samples of `hole` `[h, w]` become `rule.hole_value`.
     """
-    table = _value_table(rule.low, rule.high)
+    table = _value_table(rule.low, rule.high, out.dtype.name)
     order = (0, 1, 2) if rule.colour_order == "rgb" else (2, 1, 0)
     for channel, source in enumerate(order):
         np.take(table, rgb[..., source], out=out[channel], mode="clip")
         if rule.mask_applied:
-            np.copyto(out[channel], np.float32(rule.hole_value), where=hole)
+            np.copyto(out[channel], rule.hole_value, where=hole)
 
 
 def _cut(frame: Frame, crop: Crop) -> tuple[Plane, ...]:
@@ -66,8 +66,8 @@ def _rgb_of(planes: tuple[Plane, ...], frame: Frame, size: tuple[int, int], peak
 
 
 @lru_cache(maxsize=8)
-def _value_table(low: float, high: float) -> npt.NDArray[np.float32]:
+def _value_table(low: float, high: float, dtype: str) -> npt.NDArray[np.floating]:
     samples = np.arange(256, dtype=np.float32) / np.float32(255)
-    table = np.float32(low) + np.float32(high - low) * samples
+    table = (np.float32(low) + np.float32(high - low) * samples).astype(dtype)
     table.setflags(write=False)  # the cache hands out one array
     return table

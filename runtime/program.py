@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
-
-import numpy.typing as npt
+from typing import Literal, Protocol
 
 from runtime.bundle import StageSpec
+from runtime.device import Memory, Stream, Tensor
 
 Precision = Literal["auto", "fp32"]
 PRECISIONS: tuple[Precision, ...] = ("auto", "fp32")
-Tensors = Mapping[str, npt.NDArray[Any]]
+Tensors = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +28,11 @@ class Request:
 class Program(Protocol):
     """One stage ready to run."""
 
-    def enqueue(self, inputs: Tensors, outputs: Tensors) -> None:
-        """Compute `outputs` from `inputs`, both C-contiguous and of the stage's names; allocates no tensor."""
+    def enqueue(self, inputs: Tensors, outputs: Tensors, stream: Stream) -> None:
+        """Let `stream` compute `outputs` from `inputs`, both of the stage's names; allocates no tensor, never waits.
+
+        An input that holds the length of an axis is an array of the host, which stays as it is until the work is done.
+        """
         ...
 
 
@@ -40,6 +42,11 @@ class Backend(Protocol):
     @property
     def target(self) -> str:
         """Which of a stage's files it runs."""
+        ...
+
+    @property
+    def memory(self) -> Memory:
+        """Where its programs expect their tensors."""
         ...
 
     @property

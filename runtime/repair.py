@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 
 from runtime import backends
 from runtime._video_extent import cut_short
@@ -88,6 +89,7 @@ class _Run:
             resumed=self._resumed,
             seconds=seconds,
             busy=session.clock.seconds(),
+            overlap=session.clock.overlap(),
             bundle=str(outlook.bundle.root),
             backend=self._backend,
             precision=session.precision,
@@ -122,7 +124,8 @@ class _Run:
     def _fingerprint(self) -> str:
         job, outlook = self._job, self._outlook
         files = [job.video, *outlook.request.masks]
-        choices = (outlook.request, job.cuts, outlook.regions, self._backend, self._session.precision, job.settings)
+        settings = replace(job.settings, windows=None)  # decides when frames are done, not what they look like
+        choices = (outlook.request, job.cuts, outlook.regions, self._backend, self._session.precision, settings)
         return fingerprint(outlook.bundle, files, (*choices, job.encoding, job.deinterlace, job.fps, job.keep_going))
 
 
@@ -142,6 +145,7 @@ def _copied(job: Job, outlook: Outlook, started: float) -> Summary:
         resumed=0,
         seconds=time.perf_counter() - started,
         busy={},
+        overlap=0.0,
         bundle=str(outlook.bundle.root),
         backend="none",
         precision="none",

@@ -10,18 +10,20 @@ from functools import partial
 from runtime._clip_frames import Again, Room, WaitingFrames
 from runtime.ahead import ahead
 from runtime.blend import CentredAverage, PublishedAverage
-from runtime.bundle import Bundle
+from runtime.bundle import Bundle, TensorSpec
 from runtime.clip import Agenda, Staged, prepare, shots
 from runtime.clock import Clock
 from runtime.composite import Finish, composite
-from runtime.device import Pool, Shape
+from runtime.device import Form, Pool
+from runtime.devices import MakeDevice, open_device
 from runtime.frame import Frame, Masked
 from runtime.patch import Painted, Patch
 from runtime.program import Backend, Precision, Program, Request
 from runtime.regions import Region
 from runtime.schedule import Schedule, make_schedule
 from runtime.smooth import smoothed
-from runtime.stages import Encoder, Filled, Painter, encode, paint, transform, visits
+from runtime.stages import Encoder, Filled, Forms, Painter, collect, encode, paint, transform, visits
+from runtime.streams import open_streams
 from runtime.transformer import Transformer
 
 _STAGED_AHEAD = 4  # frames prepared before the network asks for them
@@ -39,6 +41,7 @@ class Settings:
     feather: int = 0  # source pixels over which a fill fades into its surroundings
     smooth: int = 0  # frames before and after one that its fill is averaged with, along the motion
     grain: bool = False  # whether fills get the grain of their surroundings
+    windows: int | None = None  # under way at once; None: 1 on the host, whose libraries use every core for it, else 2
     waiting_bytes: int = 256 << 20  # of frames that wait for their fill; beyond it they are read a second time
 
 
@@ -54,21 +57,25 @@ class Restored:
 class Session:
     """One bundle on one backend; `restore` may be called for one clip after another."""
 
-    def __init__(self, bundle: Bundle, backend: Backend, settings: Settings) -> None:
-        """Open the stages; raises `BundleError`, `BackendUnavailable` or `UsageError`."""
+    def __init__(
+        self, bundle: Bundle, backend: Backend, settings: Settings, make_device: MakeDevice = open_device
+    ) -> None:
+        """Open the stages; raises `BundleError`, `BackendUnavailable`, `DeviceFailed` or `UsageError`."""
         self._settings = settings
         self._finish = Finish(settings.feather, settings.grain)
         self._rule = bundle.manifest.pixels
         self._schedule = make_schedule(settings.schedule, bundle.manifest.schedule)
         self._make_blend = PublishedAverage if self._schedule.to_the_letter else CentredAverage
+        self.clock = Clock()
+        self._windows = windows_of(backend, settings)
+        self._device = make_device(backend.memory, self.clock, self._windows)
         stages = _Stages(bundle, backend, "fp32" if self._schedule.to_the_letter else settings.precision)
         self._encoder = stages.open("encoder", {"B": 1})
         self._decoder = stages.open("decoder", {"B": 1})
         self._transformer = stages.transformer(self._schedule)
-        self._feature_shape = stages.feature_shape()
+        self._forms = stages.forms()
         self.picture = (self._rule.width, self._rule.height)  # what the network sees at once, in pixels
         self.precision = backend.precision(stages.precision)  # the type that the backend computes in
-        self.clock = Clock()
 
     def restore(
         self, clip: Iterable[Masked], regions: Sequence[Region], *, start: int = 0, again: Again | None = None
@@ -110,12 +117,20 @@ class Session:
             return Restored(composite(item.frame, item.patches, self._finish), item.frame, item.patches)
 
     def _filled(self, prepared: Generator[Staged, None, None], regions: Sequence[Region]) -> Iterator[Filled]:
-        pool = Pool()
-        encoder = Encoder(self._encoder, self._rule, self._feature_shape, pool, _FEATURE_BYTES)
-        painter = Painter(self._decoder, self._rule, self._make_blend, pool)
-        with closing(ahead(prepared, _STAGED_AHEAD)) as staged, closing(painter):
-            encoded = encode(visits(shots(staged, regions), self._schedule), encoder, self._schedule, self.clock)
-            yield from paint(transform(encoded, self._transformer, pool, self.clock), painter, self.clock)
+        forms, schedule, pool = self._forms, self._schedule, Pool(self._device)
+        encoder = Encoder(self._encoder, self._rule, forms, pool, _FEATURE_BYTES)
+        painter = Painter(self._decoder, self._rule, forms.picture, self._make_blend, pool)
+        with closing(ahead(prepared, _STAGED_AHEAD)) as staged, open_streams(self._device) as streams:
+            encoded = encode(visits(shots(staged, regions), schedule), encoder, schedule, streams)
+            completed = transform(encoded, self._transformer, pool, streams)
+            yield from collect(paint(completed, painter, streams), self._windows)
+
+
+def windows_of(backend: Backend, settings: Settings) -> int:
+    """How many windows are under way at once: as asked, or else two where the host's cores do not compute them."""
+    if settings.windows is not None:
+        return settings.windows
+    return 1 if backend.memory == "host" else 2
 
 
 def _joined(filled: Iterable[Filled], waiting: WaitingFrames, first: int) -> Iterator[Painted]:
@@ -144,6 +159,11 @@ class _Stages:
         rule = self.bundle.manifest.schedule
         return Transformer(stage, rule, schedule.full_window, partial(self.open, "transformer"))
 
-    def feature_shape(self) -> Shape:
-        shape = self.bundle.stage("encoder").outputs[0].shape[1:]
-        return tuple(int(size) for size in shape)
+    def forms(self) -> Forms:
+        encoder, decoder = self.bundle.stage("encoder"), self.bundle.stage("decoder")
+        return Forms(_of_one(encoder.inputs[0]), _of_one(encoder.outputs[0]), _of_one(decoder.outputs[0]))
+
+
+def _of_one(spec: TensorSpec) -> Form:
+    """A tensor whose first axis is the batch, for a batch of one."""
+    return Form((1, *(int(size) for size in spec.shape[1:])), spec.dtype)

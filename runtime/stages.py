@@ -1,27 +1,31 @@
 """The network's part of a run: plain generators, each one taking what the one before it yields.
 
-    shots - visits - encode - transform - paint -> fills
+    shots - visits - encode - transform - paint - collect -> fills
 
-No stage knows of threads; `Session` puts them where they pay.  Shapes: T window, N targets, C channels, H W pixels of
-the network, h w features.
+Each stage enqueues on streams of its own and passes on what is not there yet, with the event after which it will be
+(Note [Order between streams] in device.py).  No stage knows of threads.  Shapes: T window, N targets, C channels, H W
+pixels of the network, h w features.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from runtime.blend import Blend, samples
 from runtime.bundle import PixelRule
-from runtime.clip import Lane, Shot
-from runtime.clock import Clock
-from runtime.device import Buffer, Pool, Shape
-from runtime.patch import Patch
+from runtime.clip import Lane, Shot, View
+from runtime.device import Buffer, Event, Form, HostArray, Pool
+from runtime.frame import RGB, Hole
+from runtime.patch import Crop, Patch
 from runtime.pixels import normalise
 from runtime.program import Program
-from runtime.schedule import Schedule, Step, steps
+from runtime.schedule import FrameWindow, Schedule, Step, steps
+from runtime.streams import Streams
 from runtime.transformer import Transformer
 
 
@@ -59,6 +63,33 @@ class Filled:
     patches: tuple[Patch, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Forms:
+    """What the buffers between the stages hold, one frame each."""
+
+    pixels: Form  # [1, 3, H, W], into the encoder
+    features: Form  # [1, C, h, w], out of it
+    picture: Form  # [1, 3, H, W], out of the decoder
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A patch whose fill is not known yet."""
+
+    crop: Crop
+    view: RGB
+    hole: Hole
+    blend: Blend
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """The frames that no window after this one repaints."""
+
+    ready: Event
+    filled: list[Filled]  # complete when `ready` is reached
+
+
 def visits(shots: Iterable[Shot], schedule: Schedule) -> Iterator[Visit]:
     """Every window of every shot, in each region where one of its targets has something to fill."""
     for shot in shots:
@@ -73,22 +104,26 @@ def visits(shots: Iterable[Shot], schedule: Schedule) -> Iterator[Visit]:
 class Encoder:
     """The encoder's program; the features it made stay with their lanes as far as `most_bytes` allow."""
 
-    def __init__(self, program: Program, rule: PixelRule, feature_shape: Shape, pool: Pool, most_bytes: int) -> None:
+    def __init__(self, program: Program, rule: PixelRule, forms: Forms, pool: Pool, most_bytes: int) -> None:
         self._program = program
         self._rule = rule
-        self._feature_shape = feature_shape
+        self._forms = forms
         self._pool = pool
         self._most_bytes = most_bytes
         self._no_hole = np.zeros((rule.height, rule.width), np.bool_)
 
-    def of(self, lane: Lane, index: int) -> Buffer:
-        """Features `[C, h, w]` of frame `index`, computed on first use; the lane keeps the lease."""
+    def of(self, lane: Lane, index: int, streams: Streams) -> Buffer:
+        """Features `[1, C, h, w]` of frame `index`, computed on first use; the lane keeps the lease."""
         if index not in lane.features:
-            view = lane.views[index]
-            pixels = self._pool.take((1, 3, self._rule.height, self._rule.width))
-            features = self._pool.take(self._feature_shape)
-            normalise(view.rgb, self._no_hole if view.hole is None else view.hole, self._rule, pixels.array[0])
-            self._program.enqueue({"rgb": pixels.array}, {"features": features.array[None]})
+            upload, encoder = streams.upload, streams.encoder
+            pixels = self._pool.take(self._forms.pixels, upload)
+            upload.write(pixels.tensor, partial(self._normalise, lane.views[index]))
+            pixels.ready = upload.mark()
+            features = self._pool.take(self._forms.features, encoder)
+            encoder.wait(pixels.ready)
+            self._program.enqueue({"rgb": pixels.tensor}, {"features": features.tensor}, encoder)
+            features.ready = encoder.mark()
+            pixels.hold(features.ready)
             pixels.release()
             lane.features[index] = features
         return lane.features[index]
@@ -98,16 +133,17 @@ class Encoder:
         if self._pool.leased_bytes > self._most_bytes:
             lane.release(tuple(lane.features))
 
+    def _normalise(self, view: View, out: HostArray) -> None:
+        normalise(view.rgb, self._no_hole if view.hole is None else view.hole, self._rule, out[0])
 
-def encode(visits: Iterable[Visit], encoder: Encoder, schedule: Schedule, clock: Clock) -> Iterator[Encoded]:
+
+def encode(visits: Iterable[Visit], encoder: Encoder, schedule: Schedule, streams: Streams) -> Iterator[Encoded]:
     """Visit by visit, the features of its window; frames are encoded once, however many windows see them."""
     for visit in visits:
         step = visit.step
         if visit.lane is not None:
-            with clock.busy("encoder"):
-                wanted = (*step.window.targets, *step.window.references)
-                features = tuple(encoder.of(visit.lane, index) for index in wanted)
-            yield Encoded(visit, features)
+            wanted = (*step.window.targets, *step.window.references)
+            yield Encoded(visit, tuple(encoder.of(visit.lane, index, streams) for index in wanted))
             encoder.spare(visit.lane)
             continue
         yield Encoded(visit, ())
@@ -118,12 +154,14 @@ def encode(visits: Iterable[Visit], encoder: Encoder, schedule: Schedule, clock:
         visit.shot.forget(keeps)
 
 
-def transform(encoded: Iterable[Encoded], transformer: Transformer, pool: Pool, clock: Clock) -> Iterator[Completed]:
+def transform(
+    encoded: Iterable[Encoded], transformer: Transformer, pool: Pool, streams: Streams
+) -> Iterator[Completed]:
     """Features of a window -> completed features of its targets."""
     for item in encoded:
         if item.features:
-            with clock.busy("transformer"):
-                completed = transformer.run(item.features, len(item.visit.step.window.targets), pool)
+            targets = len(item.visit.step.window.targets)
+            completed = transformer.run(item.features, targets, pool, streams.transformer)
             yield Completed(item.visit, completed)
             completed.release()
         else:
@@ -133,42 +171,79 @@ def transform(encoded: Iterable[Encoded], transformer: Transformer, pool: Pool, 
 class Painter:
     """The decoder's program and the pictures that windows still add to."""
 
-    def __init__(self, program: Program, rule: PixelRule, make_blend: Callable[[], Blend], pool: Pool) -> None:
+    def __init__(
+        self, program: Program, rule: PixelRule, picture: Form, make_blend: Callable[[], Blend], pool: Pool
+    ) -> None:
         self._program = program
         self._rule = rule
+        self._picture = picture
         self._make_blend = make_blend
-        self._painted = pool.take((1, 3, rule.height, rule.width))
+        self._pool = pool
         self._blends: dict[tuple[int, int], Blend] = {}  # by lane and frame of the shot
 
-    def add(self, lane: Lane, step: Step, completed: Buffer) -> None:
+    def add(self, lane: Lane, step: Step, completed: Buffer, streams: Streams) -> None:
         """Decode the targets that have something to fill, and blend them with what earlier windows painted."""
+        decoder, download = streams.decoder, streams.download
+        decoder.wait(completed.ready)
         for row, index in enumerate(step.window.targets):
             if lane.repaints(index):
-                self._program.enqueue({"features": completed.array[row : row + 1]}, {"rgb": self._painted.array})
+                painted = self._pool.take(self._picture, decoder)
+                feature = completed.rows(row, row + 1)
+                self._program.enqueue({"features": feature}, {"rgb": painted.tensor}, decoder)
+                painted.ready = decoder.mark()
                 blend = self._blends.setdefault((lane.number, index), self._make_blend())
-                blend.add(samples(self._painted.array[0], self._rule), step.window, index)
+                download.wait(painted.ready)
+                painted.hold(download.read(painted.tensor, partial(self._blend, blend, step.window, index)))
+                painted.release()
+        completed.hold(decoder.mark())
 
-    def finish(self, shot: Shot, index: int) -> Filled:
-        """All that was painted of frame `index` of the shot."""
-        patches: list[Patch] = []
+    def finish(self, shot: Shot, index: int) -> Callable[[], Filled]:
+        """What gives, once all windows are blended, all that was painted of frame `index` of the shot."""
+        pending: list[_Pending] = []
         for lane in shot.lanes():
             view = lane.views.get(index)
             if view is not None and view.hole is not None and view.repainted:
-                fill = self._blends.pop((lane.number, index)).result()
-                patches.append(Patch(lane.crop, view.rgb, fill, view.hole))
-        return Filled(shot.frame_index(index), shot.number, tuple(patches))
+                blend = self._blends.pop((lane.number, index))
+                pending.append(_Pending(lane.crop, view.rgb, view.hole, blend))
+        return partial(_fill, shot.frame_index(index), shot.number, pending)
 
-    def close(self) -> None:
-        """Return the memory to the pool."""
-        self._painted.release()
+    def _blend(self, blend: Blend, window: FrameWindow, index: int, painted: HostArray) -> None:
+        blend.add(samples(painted[0], self._rule), window, index)
 
 
-def paint(completed: Iterable[Completed], painter: Painter, clock: Clock) -> Iterator[Filled]:
+def paint(completed: Iterable[Completed], painter: Painter, streams: Streams) -> Iterator[Leaving]:
     """Decode what windows completed; let finished frames leave, in order."""
     for item in completed:
         visit = item.visit
-        with clock.busy("decoder"):
-            if visit.lane is not None and item.features is not None:
-                painter.add(visit.lane, visit.step, item.features)
-            filled = [] if visit.lane is not None else [painter.finish(visit.shot, i) for i in visit.step.finished]
-        yield from filled
+        if visit.lane is None:
+            filled: list[Filled] = []
+            for index in visit.step.finished:
+                streams.download.run(partial(_append, filled, painter.finish(visit.shot, index)))
+            yield Leaving(streams.download.mark(), filled)
+        elif item.features is not None:
+            painter.add(visit.lane, visit.step, item.features, streams)
+
+
+def collect(leaving: Iterable[Leaving], windows: int) -> Iterator[Filled]:
+    """Wait for what leaves, in order, while the work of `windows` windows is enqueued."""
+    in_flight: deque[Leaving] = deque()
+    for item in leaving:
+        in_flight.append(item)
+        if len(in_flight) == windows:
+            yield from _complete(in_flight.popleft())
+    for item in in_flight:
+        yield from _complete(item)
+
+
+def _complete(item: Leaving) -> list[Filled]:
+    item.ready.wait()
+    return item.filled
+
+
+def _fill(index: int, shot: int, pending: Sequence[_Pending]) -> Filled:
+    patches = (Patch(item.crop, item.view, item.blend.result(), item.hole) for item in pending)
+    return Filled(index, shot, tuple(patches))
+
+
+def _append(filled: list[Filled], make: Callable[[], Filled]) -> None:
+    filled.append(make())

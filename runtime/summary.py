@@ -20,6 +20,7 @@ class Summary:
     resumed: int  # frames that an earlier run had finished
     seconds: float
     busy: Mapping[str, float]  # seconds of work by stage; stages overlap, so the sum may exceed `seconds`
+    overlap: float  # seconds in which two or more of them were at work at once
     bundle: str
     backend: str
     precision: str
@@ -52,7 +53,8 @@ def describe(summary: Summary) -> str:
     parts.append(_count(len(summary.regions), "region"))
     parts.append(_cuts(summary.cuts))
     busy = ", ".join(f"{stage} {seconds / summary.seconds:.0%}" for stage, seconds in _longest_first(summary.busy))
-    return f"{summary.out}: {', '.join(parts)}; busy: {busy}"
+    together = f"; two or more at once {summary.overlap / summary.seconds:.0%}" if summary.seconds > 0 else ""
+    return f"{summary.out}: {', '.join(parts)}; busy: {busy}{together}"
 
 
 def _longest_first(busy: Mapping[str, float]) -> list[tuple[str, float]]:

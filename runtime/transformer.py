@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 
 from runtime.bundle import ScheduleRule, StageSpec
-from runtime.device import Array, Buffer, Pool
+from runtime.device import Array, Buffer, Form, HostArray, Pool, Stream, Tensor
 from runtime.program import Program
 
 SILENCED = -1e4  # added to the scores of a filler frame's tokens: its softmax weight is then zero in every type
 Sizes = Mapping[str, int]
+Real = npt.NDArray[np.bool_]  # one a slot
 
 
 class Transformer:
@@ -30,55 +34,74 @@ class Transformer:
         self._open_for = open_for
         self._programs: dict[bool, Program] = {}
 
-    def run(self, features: Sequence[Buffer], targets: int, pool: Pool) -> Buffer:
+    def run(self, features: Sequence[Buffer], targets: int, pool: Pool, stream: Stream) -> Buffer:
         """Features of a window, `targets` targets first -> completed features, `[>= targets, C, h, w]`, on lease.
 
         Rows from `targets` on belong to filler frames and mean nothing.
         """
+        real = self._slots(len(features), targets)
+        frame = features[0].form
+        window = pool.take(replace(frame, shape=(len(real), *frame.shape[1:])), stream)
+        _gather(features, real, window, stream)
         if self._rule.fixed:
-            return self._run_fixed(features, targets, pool)
-        frame_shape = features[0].array.shape
-        window = pool.take((len(features), *frame_shape))
-        completed = pool.take((targets, *frame_shape))
-        try:
-            np.stack([feature.array for feature in features], out=window.array)
-            program = self._program((targets, len(features) - targets) == self._usual, len(features), targets)
-            inputs = {"features": window.array, "targets": np.array(targets, np.int64)}
-            program.enqueue(inputs, {"completed": completed.array})
-        finally:
-            window.release()
+            rows, program = self._rule.targets, self._program(True, len(real), self._rule.targets)
+        else:
+            rows, usual = targets, (targets, len(features) - targets) == self._usual
+            program = self._program(usual, len(features), targets)
+        completed = pool.take(replace(frame, shape=(rows, *frame.shape[1:])), stream)
+        biases = self._biases(real, pool, stream)
+        inputs: dict[str, Tensor] = {name: bias.tensor for name, bias in biases.items()}
+        if not self._rule.fixed:
+            inputs["targets"] = np.array(targets, np.int64)
+        program.enqueue({"features": window.tensor, **inputs}, {"completed": completed.tensor}, stream)
+        completed.ready = stream.mark()
+        for read in (window, *biases.values()):
+            read.hold(completed.ready)
+            read.release()
         return completed
 
-    def _run_fixed(self, features: Sequence[Buffer], targets: int, pool: Pool) -> Buffer:
-        """Real frames into their slots, zeros into the others, and a bias that silences the zeros."""
-        frame_shape = features[0].array.shape
-        slots = self._rule.targets + self._rule.references
-        real = np.zeros(slots, np.bool_)
+    def _slots(self, frames: int, targets: int) -> Real:
+        """Which slots hold frames; the others are there to fill a fixed window."""
+        if not self._rule.fixed:
+            return np.ones(frames, np.bool_)
+        real = np.zeros(self._rule.targets + self._rule.references, np.bool_)
         real[:targets] = True
-        real[self._rule.targets : self._rule.targets + len(features) - targets] = True
-        window = pool.take((slots, *frame_shape))
-        completed = pool.take((self._rule.targets, *frame_shape))
-        try:
-            window.array[~real] = 0
-            for slot, feature in zip(np.flatnonzero(real), features, strict=True):
-                window.array[slot] = feature.array
-            inputs = {"features": window.array, **self._biases(real)}
-            self._program(True, slots, self._rule.targets).enqueue(inputs, {"completed": completed.array})
-        finally:
-            window.release()
-        return completed
+        real[self._rule.targets : self._rule.targets + frames - targets] = True
+        return real
 
-    def _biases(self, real: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> dict[str, Array]:
+    def _biases(self, real: Real, pool: Pool, stream: Stream) -> dict[str, Buffer]:
         """One value per key token and head: 0 where the frame is real, `SILENCED` where it is a filler."""
         by_frame = np.where(real, np.float32(0), np.float32(SILENCED))
-        biases: dict[str, Array] = {}
+        biases: dict[str, Buffer] = {}
         for spec in self._stage.inputs:
             if spec.name.startswith("key_bias"):
-                tokens = spec.shape[0]
-                biases[spec.name] = by_frame.repeat(int(tokens) // len(real))
+                tokens = int(spec.shape[0])
+                bias = pool.take(Form((tokens,), spec.dtype), stream)
+                stream.write(bias.tensor, partial(_assign, by_frame.repeat(tokens // len(real))))
+                biases[spec.name] = bias
         return biases
 
     def _program(self, usual: bool, frames: int, targets: int) -> Program:
         if usual not in self._programs:
             self._programs[usual] = self._open_for({"T": frames, "N": targets} if usual else {})
         return self._programs[usual]
+
+
+def _gather(features: Sequence[Buffer], real: Real, window: Buffer, stream: Stream) -> None:
+    """Frames `[1, C, h, w]` into the slots of `window` that are theirs, zeros into the others."""
+    coming = iter(features)
+    for slot, is_real in enumerate(real):
+        row = window.rows(slot, slot + 1)
+        if is_real:
+            feature = next(coming)
+            stream.wait(feature.ready)
+            stream.copy(feature.tensor, row)
+        else:
+            stream.zero(row)
+    gathered = stream.mark()
+    for feature in features:
+        feature.hold(gathered)
+
+
+def _assign(values: Array, out: HostArray) -> None:
+    out[...] = values

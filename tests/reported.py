@@ -26,6 +26,7 @@ SUMMARY = Summary(
     resumed=0,
     seconds=4.0,
     busy={"decode": 1.0, "transformer": 3.0},
+    overlap=0.5,
     bundle="bundle",
     backend="null",
     precision="fp32",

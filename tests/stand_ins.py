@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+
 import numpy as np
 
+from runtime.device import HostArray, Memory, Stream, host_array
 from runtime.program import Precision, Program, Request, Tensors
 
 
@@ -11,6 +15,7 @@ class Counting:
     """Zeros, with the calls counted by stage; the decoder fails at call number `fails_at`."""
 
     target = "onnx"
+    memory: Memory = "host"
     rank = None
 
     def __init__(self, fails_at: int = 0) -> None:
@@ -33,12 +38,16 @@ class _CountingProgram:
     def __init__(self, backend: Counting, stage: str) -> None:
         self.backend, self.stage = backend, stage
 
-    def enqueue(self, inputs: Tensors, outputs: Tensors) -> None:
+    def enqueue(self, inputs: Tensors, outputs: Tensors, stream: Stream) -> None:
         self.backend.calls[self.stage] += 1
         if self.stage == "decoder" and self.backend.calls["decoder"] == self.backend.fails_at:
-            raise RuntimeError("the device is gone")
+            stream.run(_fail)
         for output in outputs.values():
-            output.fill(0)
+            stream.zero(output)
+
+
+def _fail() -> None:
+    raise RuntimeError("the device is gone")
 
 
 class Mixing(Counting):
@@ -56,8 +65,12 @@ class _MixingProgram:
     def __init__(self, backend: Mixing, stage: str) -> None:
         self.backend, self.stage = backend, stage
 
-    def enqueue(self, inputs: Tensors, outputs: Tensors) -> None:
+    def enqueue(self, inputs: Tensors, outputs: Tensors, stream: Stream) -> None:
         self.backend.calls[self.stage] += 1
+        feed = {name: host_array(tensor) for name, tensor in inputs.items()}
+        stream.run(partial(self._mix, feed, {name: host_array(tensor) for name, tensor in outputs.items()}))
+
+    def _mix(self, inputs: Mapping[str, HostArray], outputs: Mapping[str, HostArray]) -> None:
         if self.stage == "encoder":
             weights = np.linspace(-1, 1, inputs["rgb"].size).reshape(inputs["rgb"].shape)
             outputs["features"][:] = np.float32(np.mean(inputs["rgb"] * weights))

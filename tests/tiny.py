@@ -36,11 +36,14 @@ def tiny_network() -> Sttn:
     return network.eval()
 
 
-def tiny_bundle(folder: Path, *, frames: tuple[int, int] | None = None) -> Path:
-    """Export the tiny network into `folder`; `frames` (targets, references) fixes the window."""
+def tiny_bundle(folder: Path, *, frames: tuple[int, int] | None = None, pace: tuple[int, int] = (5, 10)) -> Path:
+    """Export the tiny network into `folder`; `frames` (targets, references) fixes the window.
+
+    `pace` is how far apart windows and references are.
+    """
     network = tiny_network()
     checkpoint = Checkpoint(folder / "tiny.safetensors", "0" * 64, "made for tests", network.state_dict())
-    window = Window(11, 5, 5, 10) if frames is None else Window(*frames, 5, 10)
+    window = Window(11, 5, *pace) if frames is None else Window(*frames, *pace)
     plan = Plan(
         spec=SPEC,
         variant=TINY,

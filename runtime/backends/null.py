@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from runtime.device import Memory, Stream
 from runtime.program import Precision, Request, Tensors
 
 
 class _NullProgram:
-    def enqueue(self, inputs: Tensors, outputs: Tensors) -> None:
+    def enqueue(self, inputs: Tensors, outputs: Tensors, stream: Stream) -> None:
         for output in outputs.values():
-            output.fill(0)
+            stream.zero(output)
 
 
 class _NullBackend:
     target = "onnx"
+    memory: Memory = "host"
     rank = None
 
     def why_not(self) -> str | None:

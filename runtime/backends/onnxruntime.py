@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from functools import partial
 from typing import Any
 
+from runtime.device import Memory, Stream, host_array
 from runtime.errors import BackendUnavailable
 from runtime.program import Precision, Request, Tensors
 
@@ -15,16 +17,20 @@ class _Program:
         self._session = session
         self._binding = session.io_binding()
 
-    def enqueue(self, inputs: Tensors, outputs: Tensors) -> None:
-        for name, array in inputs.items():
+    def enqueue(self, inputs: Tensors, outputs: Tensors, stream: Stream) -> None:
+        stream.run(partial(self._run, inputs, outputs))
+
+    def _run(self, inputs: Tensors, outputs: Tensors) -> None:
+        for name, array in ((name, host_array(tensor)) for name, tensor in inputs.items()):
             self._binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
-        for name, array in outputs.items():
+        for name, array in ((name, host_array(tensor)) for name, tensor in outputs.items()):
             self._binding.bind_output(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
         self._session.run_with_iobinding(self._binding)
 
 
 class _Backend:
     target = "onnx"
+    memory: Memory = "host"
     rank = 20
 
     def why_not(self) -> str | None:

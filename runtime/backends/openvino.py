@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from runtime.device import Memory, Stream, host_array
 from runtime.errors import BackendUnavailable
 from runtime.program import Precision, Request, Tensors
 
@@ -20,16 +22,20 @@ class _Program:
         self._request = compiled.create_infer_request()
         self._inputs = {port.get_any_name() for port in compiled.inputs}
 
-    def enqueue(self, inputs: Tensors, outputs: Tensors) -> None:
+    def enqueue(self, inputs: Tensors, outputs: Tensors, stream: Stream) -> None:
+        stream.run(partial(self._run, inputs, outputs))
+
+    def _run(self, inputs: Tensors, outputs: Tensors) -> None:
         for name in self._inputs:  # an input that the open sizes made constant is no longer one
-            self._request.set_tensor(name, self._tensor(inputs[name], shared_memory=True))
-        for name, array in outputs.items():
-            self._request.set_tensor(name, self._tensor(array, shared_memory=True))
+            self._request.set_tensor(name, self._tensor(host_array(inputs[name]), shared_memory=True))
+        for name, tensor in outputs.items():
+            self._request.set_tensor(name, self._tensor(host_array(tensor), shared_memory=True))
         self._request.infer()
 
 
 class _Backend:
     target = "onnx"
+    memory: Memory = "host"
     rank = 10
 
     def why_not(self) -> str | None:

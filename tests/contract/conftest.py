@@ -19,3 +19,9 @@ def any_window(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fixed_window(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny network, transformer of exactly 11+5 frames."""
     return tiny_bundle(tmp_path_factory.mktemp("tiny-fixed"), frames=(11, 5))
+
+
+@pytest.fixture(scope="session")
+def narrow_window(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny network, transformer of exactly 4+2 frames, windows 2 apart: many of them in a few frames."""
+    return tiny_bundle(tmp_path_factory.mktemp("tiny-narrow"), frames=(4, 2), pace=(2, 4))

@@ -9,14 +9,17 @@ import pytest
 import torch
 
 from runtime import backends
+from runtime._device_host import HostDevice
 from runtime.backends import choose
 from runtime.bundle import read_bundle
+from runtime.clock import Clock
 from runtime.errors import BackendUnavailable, UsageError
 from runtime.program import PRECISIONS, Precision, Request, Tensors
 from tests.tiny import HEIGHT, WIDTH, tiny_network
 from tests.tolerances import TOLERANCE
 
 COMPUTING = [name for name in backends.names() if backends.get(name).rank is not None]
+STREAM = HostDevice(Clock(), threads=False).stream("inline")
 CHANNELS, FEATURE_HEIGHT, FEATURE_WIDTH = 16, HEIGHT // 4, WIDTH // 4
 
 
@@ -36,7 +39,7 @@ def run(bundle: Path, stage: str, name: str, precision: Precision, sizes: dict[s
     result = np.full([lengths[axis] if isinstance(axis, str) else axis for axis in output.shape], np.nan, np.float32)
     backend = backends.get(name)
     program = backend.open(Request(opened.file(spec, backend.target), spec, sizes, precision))
-    program.enqueue(feed, {output.name: result})
+    program.enqueue(feed, {output.name: result}, STREAM)
     return result
 
 
@@ -88,7 +91,7 @@ def test_programs_write_into_the_callers_memory_again_and_again(name: str, any_w
     result = np.empty((1, CHANNELS, FEATURE_HEIGHT, FEATURE_WIDTH), np.float32)
     seen: list[np.ndarray] = []
     for scale in (0.25, 1.0, 0.25):
-        program.enqueue({"rgb": random(1, 3, HEIGHT, WIDTH) * np.float32(scale)}, {"features": result})
+        program.enqueue({"rgb": random(1, 3, HEIGHT, WIDTH) * np.float32(scale)}, {"features": result}, STREAM)
         seen.append(result.copy())
     assert (seen[0] == seen[2]).all()
     assert (seen[0] != seen[1]).any()

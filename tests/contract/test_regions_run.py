@@ -10,6 +10,7 @@ import pytest
 
 from runtime import backends
 from runtime.bundle import read_bundle
+from runtime.device import Stream, host_array
 from runtime.frame import RGB, Hole, Masked
 from runtime.patch import Crop, Patch
 from runtime.program import Backend, Program, Request, Tensors
@@ -133,9 +134,9 @@ class _WatchingProgram:
     def __init__(self, backend: Watching, inner: Program) -> None:
         self.backend, self.inner = backend, inner
 
-    def enqueue(self, inputs: Tensors, outputs: Tensors) -> None:
-        self.backend.shown.append(inputs["rgb"].copy())
-        self.inner.enqueue(inputs, outputs)
+    def enqueue(self, inputs: Tensors, outputs: Tensors, stream: Stream) -> None:
+        stream.run(lambda: self.backend.shown.append(host_array(inputs["rgb"]).copy()))
+        self.inner.enqueue(inputs, outputs, stream)
 
 
 def test_a_hole_that_another_region_fills_is_still_hidden_from_this_one(any_window: Path) -> None:

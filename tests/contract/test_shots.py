@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from runtime import backends
 from runtime.bundle import Bundle, read_bundle
-from runtime.device import Pool
+from runtime.device import Device, Pool
 from runtime.frame import RGB, Hole
 from runtime.program import Backend
 from runtime.session import Session, Settings
@@ -86,8 +86,8 @@ def test_every_buffer_comes_back_when_its_scene_is_over(
 ) -> None:
     pools: list[Pool] = []
 
-    def watched() -> Pool:
-        pools.append(Pool())
+    def watched(device: Device) -> Pool:
+        pools.append(Pool(device))
         return pools[-1]
 
     monkeypatch.setattr("runtime.session.Pool", watched)

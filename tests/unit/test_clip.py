@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runtime._device_host import HostDevice
 from runtime.bundle import ScheduleRule
 from runtime.clip import Agenda, Staged, View, shots
-from runtime.device import Pool
+from runtime.clock import Clock
+from runtime.device import Form, Pool
 from runtime.patch import Crop
 from runtime.regions import Region
 from runtime.schedule import make_schedule, steps
@@ -116,14 +118,15 @@ def test_a_shot_reads_no_further_than_it_is_asked_and_one_frame_into_the_next() 
 @pytest.mark.parametrize("name", ["steady", "reference"])
 def test_every_feature_returns_to_its_pool_when_its_shot_is_over(name: str) -> None:
     schedule = make_schedule(name, RULE)
-    pool = Pool()
+    device = HostDevice(Clock(), threads=False)
+    pool, stream = Pool(device), device.stream("inline")
     for shot in shots(staged([100], 220), [Region(CROP)]):
         for step in steps(schedule, shot.exists):
             (lane,) = shot.lanes()
             for index in (*step.window.targets, *step.window.references):
                 assert lane.views[index].hole is HOLE
                 if index not in lane.features:
-                    lane.features[index] = pool.take((4,))
+                    lane.features[index] = pool.take(Form((4,)), stream)
             oldest = step.oldest_target
             shot.forget(lambda index, oldest=oldest, shot=shot: schedule.keeps(index, oldest, shot.exists))
             assert name == "reference" or pool.leased <= 11 + 5 + 5

@@ -15,6 +15,7 @@ RUN = Summary(
     resumed=0,
     seconds=10.0,
     busy={"decode": 1.0, "transformer": 9.5},
+    overlap=0.8,
     bundle="x",
     backend="openvino",
     precision="fp32",
@@ -30,7 +31,8 @@ RUN = Summary(
 def test_one_line_tells_frames_speed_regions_cuts_and_shares() -> None:
     line = describe(RUN)
     assert line == (
-        "b.mp4: 100 frames in 10.0 s, 10.00 fps on openvino fp32, 1 region, no cut; busy: transformer 95%, decode 10%"
+        "b.mp4: 100 frames in 10.0 s, 10.00 fps on openvino fp32, 1 region, no cut; "
+        "busy: transformer 95%, decode 10%; two or more at once 8%"
     )
 
 

@@ -1,0 +1,174 @@
+"""The host as a device: its streams do their work at once, or each in a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from queue import SimpleQueue
+
+import numpy as np
+
+from runtime.clock import Clock
+from runtime.device import REACHED, Event, Form, HostArray, Memory, Stream, Tensor, host_array
+
+Work = Callable[[], None]
+Bound = Callable[[], AbstractContextManager[None]]
+
+
+class StreamStopped(RuntimeError):
+    """The stream was cancelled before it came to this event."""
+
+
+class _HostStream:
+    """What an operation is on the host, whenever it is done."""
+
+    handle = 0
+
+    def run(self, work: Work) -> None:
+        raise NotImplementedError
+
+    def mark(self) -> Event:
+        raise NotImplementedError
+
+    def copy(self, source: Tensor, target: Tensor) -> None:
+        self.run(partial(np.copyto, host_array(target), host_array(source), casting="no"))
+
+    def zero(self, target: Tensor) -> None:
+        self.run(partial(host_array(target).fill, 0))
+
+    def write(self, target: Tensor, fill: Callable[[HostArray], None]) -> None:
+        self.run(partial(fill, host_array(target)))
+
+    def read(self, source: Tensor, take: Callable[[HostArray], None]) -> Event:
+        self.run(partial(take, host_array(source)))
+        return self.mark()
+
+
+class InlineStream(_HostStream):
+    """Does its work while it is enqueued: no thread, and an error is raised where it was caused."""
+
+    def __init__(self, name: str, clock: Clock) -> None:
+        self._name = name
+        self._clock = clock
+
+    def wait(self, event: Event) -> None:
+        event.wait()
+
+    def mark(self) -> Event:
+        return REACHED
+
+    def run(self, work: Work) -> None:
+        with self._clock.busy(self._name):
+            work()
+
+    def cancel(self) -> None:
+        """There is never anything left to drop."""
+
+    def close(self) -> None:
+        """There is nothing to wait for."""
+
+
+class HostEvent:
+    """A point in the work of a thread."""
+
+    def __init__(self) -> None:
+        self._reached = threading.Event()
+        self._error: BaseException | None = None
+
+    def reach(self, error: BaseException | None) -> None:
+        """The stream came here, or with `error` it never will."""
+        self._error = error
+        self._reached.set()
+
+    def done(self) -> bool:
+        return self._reached.is_set()
+
+    def wait(self) -> None:
+        self._reached.wait()
+        if self._error is not None:
+            raise self._error
+
+
+class WorkerStream(_HostStream):
+    """Does its work in a thread of its own.
+
+    What fails stops the stream: the rest is skipped, and whoever waits for one of its events gets the error, be it the
+    caller or another stream, which then stops with it.
+    """
+
+    def __init__(self, name: str, clock: Clock, bound: Bound = nullcontext) -> None:
+        """`bound` is entered by the thread for as long as it lives."""
+        self._name = name
+        self._clock = clock
+        self._bound = bound
+        self._queue: SimpleQueue[Work | HostEvent | None] = SimpleQueue()
+        self._error: BaseException | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
+        self._thread.start()
+
+    def wait(self, event: Event) -> None:
+        if not event.done():
+            self._queue.put(event.wait)
+        else:
+            event.wait()  # raises what stopped it
+
+    def mark(self) -> Event:
+        event = HostEvent()
+        self._queue.put(event)
+        return event
+
+    def run(self, work: Work) -> None:
+        self._queue.put(partial(self._timed, work))
+
+    def cancel(self) -> None:
+        self._stop.set()
+        self._queue.put(None)
+
+    def close(self) -> None:
+        self.cancel()
+        self._thread.join()
+
+    def _timed(self, work: Work) -> None:
+        with self._clock.busy(self._name):
+            work()
+
+    def _serve(self) -> None:
+        with self._bound():
+            while (item := self._queue.get()) is not None:
+                if self._stop.is_set() and self._error is None:
+                    self._error = StreamStopped(f"stream '{self._name}' was stopped")
+                if isinstance(item, HostEvent):
+                    item.reach(self._error)
+                elif self._error is None:
+                    self._error = _error_of(item)
+
+
+class HostDevice:
+    """The computer's own memory."""
+
+    memory: Memory = "host"
+
+    def __init__(self, clock: Clock, *, threads: bool) -> None:
+        """`threads`: whether streams work beside each other."""
+        self._clock = clock
+        self._threads = threads
+
+    def allocate(self, form: Form) -> Tensor:
+        return np.empty(form.shape, form.dtype)
+
+    def stream(self, name: str) -> Stream:
+        return WorkerStream(name, self._clock) if self._threads else InlineStream(name, self._clock)
+
+    def bound(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+def _error_of(work: Work) -> BaseException | None:
+    try:
+        work()
+    except BaseException as error:  # noqa: BLE001  (crosses to whoever waits, whatever it is)
+        return error
+    return None

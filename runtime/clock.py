@@ -49,6 +49,10 @@ class Clock:
         with self._lock:
             return self._overlap.seconds()
 
+    def now(self) -> float:
+        """Seconds of the clock that `begin` and `end` speak of."""
+        return time.perf_counter()
+
     def begin(self) -> float:
         """Announce work elsewhere, on a GPU, that begins now or later; returns a token for `end`."""
         with self._lock:
@@ -57,7 +61,7 @@ class Clock:
             return now
 
     def end(self, token: float, stage: str, begin_s: float, end_s: float) -> None:
-        """Count announced work as work of `stage`: it took from `begin_s` to `end_s`, in `perf_counter`'s seconds."""
+        """Count announced work as work of `stage`: it took from `begin_s` to `end_s`, as `now` counts."""
         with self._lock:
             self._seconds[stage] = self._seconds.get(stage, 0.0) + end_s - begin_s
             self._overlap.end(token, max(begin_s, token), end_s)

@@ -65,11 +65,6 @@ class Event(Protocol):
 class Stream(Protocol):
     """Work that is done in order, beside that of other streams; each call returns when the work is enqueued."""
 
-    @property
-    def handle(self) -> int:
-        """What an inference library takes for it; 0 on the host."""
-        ...
-
     def wait(self, event: Event) -> None:
         """Begin what is enqueued from now on after `event`."""
         ...
@@ -80,6 +75,10 @@ class Stream(Protocol):
 
     def run(self, work: Callable[[], None]) -> None:
         """Call `work` on the host, in a thread of the stream's choice."""
+        ...
+
+    def launch(self, work: Callable[[int], None]) -> None:
+        """Let `work` enqueue on the stream's handle, as inference libraries take it; 0 on the host."""
         ...
 
     def copy(self, source: Tensor, target: Tensor) -> None:

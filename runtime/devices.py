@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-
+from runtime._device_cuda import CudaDevice
 from runtime._device_host import HostDevice
 from runtime.clock import Clock
 from runtime.device import Device, Memory
@@ -20,4 +20,4 @@ def open_device(memory: Memory, clock: Clock, windows: int) -> Device:
     """
     if memory == "host":
         return HostDevice(clock, threads=windows > 1)
-    raise NotImplementedError
+    return CudaDevice(clock)

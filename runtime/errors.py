@@ -15,6 +15,7 @@ VidmendError                    exit code 2
 │   ├── FileMissing             the manifest names a file that is not there
 │   └── FileDamaged             size or sha256 differ from the manifest's
 ├── BackendUnavailable          the backend asked for cannot run on this machine
+├── DeviceFailed                no GPU, out of its memory, or it was lost
 ├── CheckpointError             weights that cannot be read or do not fit the network
 └── ExportError                 the export failed or was refused
 """
@@ -82,6 +83,10 @@ class FileDamaged(BundleError):
 
 class BackendUnavailable(VidmendError):
     """The backend asked for cannot run on this machine."""
+
+
+class DeviceFailed(VidmendError):
+    """There is no GPU, it has too little memory, or it stopped working."""
 
 
 class CheckpointError(VidmendError):

@@ -70,8 +70,9 @@ class Session:
         self._windows = windows_of(backend, settings)
         self._device = make_device(backend.memory, self.clock, self._windows)
         stages = _Stages(bundle, backend, "fp32" if self._schedule.to_the_letter else settings.precision)
-        self._encoder = stages.open("encoder", {"B": 1})
-        self._decoder = stages.open("decoder", {"B": 1})
+        with self._device.bound():
+            self._encoder = stages.open("encoder", {"B": 1})
+            self._decoder = stages.open("decoder", {"B": 1})
         self._transformer = stages.transformer(self._schedule)
         self._forms = stages.forms()
         self.picture = (self._rule.width, self._rule.height)  # what the network sees at once, in pixels

@@ -76,13 +76,11 @@ class CheckedEvent:
 
 
 class CheckedStream:
+    """`inner`, watched; `deaf` waits for nothing."""
+
     def __init__(self, name: str, inner: Stream, ledger: Ledger, *, deaf: bool) -> None:
         self.name, self.inner, self.times = name, inner, Times()
         self._ledger, self._deaf = ledger, deaf
-
-    @property
-    def handle(self) -> int:
-        return self.inner.handle
 
     def touch(self, reads: Mapping[str, Tensor], writes: Mapping[str, Tensor]) -> None:
         """A program's accesses."""
@@ -104,6 +102,9 @@ class CheckedStream:
 
     def run(self, work: Callable[[], None]) -> None:
         self.inner.run(work)
+
+    def launch(self, work: Callable[[int], None]) -> None:
+        self.inner.launch(work)
 
     def copy(self, source: Tensor, target: Tensor) -> None:
         self.touch({"": source}, {"": target})
@@ -161,7 +162,8 @@ class CheckedBackend:
 
     def __init__(self, inner: Backend) -> None:
         self._inner = inner
-        self.target, self.memory, self.rank = inner.target, inner.memory, inner.rank
+        self.target, self.rank = inner.target, inner.rank
+        self.memory: Memory = inner.memory
 
     def why_not(self) -> str | None:
         return self._inner.why_not()

@@ -12,14 +12,17 @@ from runtime._device_host import HostDevice, WorkerStream
 from runtime.clock import Clock
 from runtime.device import Stream
 
-STREAMS = ("upload", "encoder", "transformer", "decoder", "download")
+STREAMS: tuple[str, ...] = ("upload", "encoder", "transformer", "decoder", "download")
 Delays = Mapping[str, Sequence[float]]  # by stream, seconds, over and over again
 
 _PAUSES = st.lists(st.sampled_from([0.0, 0.0, 0.0003, 0.001, 0.003]), min_size=1, max_size=6)
-delays_of_streams: st.SearchStrategy[Delays] = st.fixed_dictionaries(dict.fromkeys(STREAMS, _PAUSES))
+_OF_EACH: dict[str, st.SearchStrategy[list[float]]] = dict.fromkeys(STREAMS, _PAUSES)
+delays_of_streams = st.fixed_dictionaries(_OF_EACH)
 
 
 class SlowedStream(WorkerStream):
+    """Sleeps for the next of `delays` before each piece of work."""
+
     def __init__(self, name: str, clock: Clock, delays: Sequence[float]) -> None:
         self._delays = itertools.cycle(delays)
         super().__init__(name, clock)

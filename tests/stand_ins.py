@@ -58,19 +58,26 @@ class Mixing(Counting):
 
     def open(self, request: Request) -> Program:
         self.asked.add(request.precision)
-        return _MixingProgram(self, request.stage.name)
+        return MixingProgram(self, request.stage.name)
 
 
-class _MixingProgram:
+class MixingProgram:
+    """One stage of `Mixing`."""
+
     def __init__(self, backend: Mixing, stage: str) -> None:
         self.backend, self.stage = backend, stage
 
     def enqueue(self, inputs: Tensors, outputs: Tensors, stream: Stream) -> None:
-        self.backend.calls[self.stage] += 1
+        self.count()
         feed = {name: host_array(tensor) for name, tensor in inputs.items()}
-        stream.run(partial(self._mix, feed, {name: host_array(tensor) for name, tensor in outputs.items()}))
+        stream.run(partial(self.mix, feed, {name: host_array(tensor) for name, tensor in outputs.items()}))
 
-    def _mix(self, inputs: Mapping[str, HostArray], outputs: Mapping[str, HostArray]) -> None:
+    def count(self) -> None:
+        """One more call was enqueued."""
+        self.backend.calls[self.stage] += 1
+
+    def mix(self, inputs: Mapping[str, HostArray], outputs: Mapping[str, HostArray]) -> None:
+        """What the stage computes."""
         if self.stage == "encoder":
             weights = np.linspace(-1, 1, inputs["rgb"].size).reshape(inputs["rgb"].shape)
             outputs["features"][:] = np.float32(np.mean(inputs["rgb"] * weights))

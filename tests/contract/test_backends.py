@@ -14,11 +14,12 @@ from runtime.backends import choose
 from runtime.bundle import read_bundle
 from runtime.clock import Clock
 from runtime.errors import BackendUnavailable, UsageError
-from runtime.program import PRECISIONS, Precision, Request, Tensors
+from runtime.program import PRECISIONS, Precision, Request
 from tests.tiny import HEIGHT, WIDTH, tiny_network
 from tests.tolerances import TOLERANCE
 
 COMPUTING = [name for name in backends.names() if backends.get(name).rank is not None]
+Feed = dict[str, np.ndarray]
 STREAM = HostDevice(Clock(), threads=False).stream("inline")
 CHANNELS, FEATURE_HEIGHT, FEATURE_WIDTH = 16, HEIGHT // 4, WIDTH // 4
 
@@ -31,7 +32,7 @@ def needs(name: str) -> pytest.MarkDecorator:
 every_backend = pytest.mark.parametrize("name", [pytest.param(name, marks=needs(name)) for name in COMPUTING])
 
 
-def run(bundle: Path, stage: str, name: str, precision: Precision, sizes: dict[str, int], feed: Tensors) -> np.ndarray:
+def run(bundle: Path, stage: str, name: str, precision: Precision, sizes: dict[str, int], feed: Feed) -> np.ndarray:
     opened = read_bundle(bundle)
     spec = opened.stage(stage)
     lengths = {"B": len(feed.get("rgb", feed.get("features", ()))), "N": int(feed.get("targets", np.array(0)))}

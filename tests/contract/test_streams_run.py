@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -46,7 +46,9 @@ class Pipelined:
         self._deaf = deaf
         self.session = Session(read_bundle(bundle), CheckedBackend(backend), chosen, self._make)
 
-    def restore(self, clip: Iterator[Masked], delays: Delays, regions: Sequence[Region] = WHOLE) -> Iterator[RGB]:
+    def restore(
+        self, clip: Iterator[Masked], delays: Delays, regions: Sequence[Region] = WHOLE
+    ) -> Generator[RGB, None, None]:
         assert self._slowed is not None
         assert self.device is not None
         self._slowed.delays = delays

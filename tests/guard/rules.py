@@ -104,7 +104,7 @@ def leaves_vendors_to_their_files(source: Source) -> Iterator[str]:
         if library not in _VENDORS:
             continue
         homes = {f"runtime/backends/{library}.py", f"export/targets/{library}.py"}
-        homes |= {"runtime/_device_cuda.py"} if library == "pycuda" else set()
+        homes |= {"runtime/_device_gpu.py"} if library == "pycuda" else set()
         if source.path not in homes:
             yield source.at(node, f"imports {library}, which belongs in {' or '.join(sorted(homes))}")
         elif id(node) in eager:

@@ -11,9 +11,7 @@ intervals_of_seconds = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 9))
 
 
 @given(intervals_of_seconds, st.integers(1, 8))
-def test_it_is_the_number_of_seconds_in_which_two_or_more_run(
-    intervals: list[tuple[int, int]], settle_at: int
-) -> None:
+def test_it_is_the_number_of_seconds_in_which_two_or_more_run(intervals: list[tuple[int, int]], settle_at: int) -> None:
     overlap = Overlap()
     overlap._settle_at = settle_at
     edges = [(begin, 1, begin, begin + length) for begin, length in intervals]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import numpy as np
@@ -16,6 +16,19 @@ from runtime.device import REACHED, Buffer, Form, Pool, Stream, host_array
 from runtime.streams import open_streams
 
 PATIENCE_S = 30.0  # for what must happen; a failure takes this long, a success no time
+
+
+def fail() -> None:
+    raise ZeroDivisionError
+
+
+def pass_when(gate: threading.Event) -> Callable[[], None]:
+    """Work that waits for `gate`."""
+
+    def wait() -> None:
+        assert gate.wait(PATIENCE_S)
+
+    return wait
 
 
 @pytest.fixture
@@ -40,7 +53,7 @@ def test_an_inline_stream_is_done_when_the_call_returns() -> None:
 
 def test_an_inline_stream_raises_where_the_error_was_caused() -> None:
     with pytest.raises(ZeroDivisionError):
-        InlineStream("inline", Clock()).run(lambda: print(1 // 0))
+        InlineStream("inline", Clock()).run(fail)
 
 
 def test_an_inline_stream_waits_for_a_thread(stream: WorkerStream) -> None:
@@ -79,7 +92,7 @@ def test_nothing_is_enqueued_with_memory_of_another_device() -> None:
 
 def test_work_behind_a_wait_begins_after_the_event(stream: WorkerStream, other: WorkerStream) -> None:
     gate, order = threading.Event(), list[str]()
-    stream.run(lambda: gate.wait(PATIENCE_S) or None)
+    stream.run(pass_when(gate))
     stream.run(lambda: order.append("first"))
     other.wait(stream.mark())
     other.run(lambda: order.append("second"))
@@ -91,17 +104,22 @@ def test_work_behind_a_wait_begins_after_the_event(stream: WorkerStream, other: 
 
 
 def test_streams_work_beside_each_other(stream: WorkerStream, other: WorkerStream) -> None:
-    meeting = threading.Barrier(2)
+    meeting, met = threading.Barrier(2), list[int]()
+
+    def meet() -> None:
+        met.append(meeting.wait(PATIENCE_S))
+
     for each in (stream, other):
-        each.run(lambda: meeting.wait(PATIENCE_S) and None)
+        each.run(meet)
     stream.mark().wait()
     other.mark().wait()
+    assert sorted(met) == [0, 1]
 
 
 def test_an_error_skips_the_rest_and_goes_to_whoever_waits(stream: WorkerStream, other: WorkerStream) -> None:
     done: list[str] = []
     before = stream.mark()
-    stream.run(lambda: print(1 // 0))
+    stream.run(fail)
     stream.run(lambda: done.append("behind the error"))
     other.wait(stream.mark())
     other.run(lambda: done.append("behind the wait"))
@@ -113,7 +131,7 @@ def test_an_error_skips_the_rest_and_goes_to_whoever_waits(stream: WorkerStream,
 
 
 def test_who_waits_for_a_failed_stream_learns_it_while_enqueuing(stream: WorkerStream, other: WorkerStream) -> None:
-    stream.run(lambda: print(1 // 0))
+    stream.run(fail)
     event = stream.mark()
     while not event.done():
         time.sleep(0.001)

@@ -18,6 +18,7 @@ from runtime.bundle import PixelRule
 from runtime.clip import Lane, Shot
 from runtime.clock import Clock
 from runtime.device import Buffer, Pool, Shape
+from runtime.frame import Hole
 from runtime.patch import Patch
 from runtime.pixels import normalise
 from runtime.program import Program
@@ -36,10 +37,11 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A visit and the features of its window, targets first; none at the window's end."""
+    """A visit, the features of its window, targets first, and what was hole in them; none at the window's end."""
 
     visit: Visit
     features: tuple[Buffer, ...]
+    holes: tuple[Hole | None, ...]  # of the same frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +109,10 @@ def encode(visits: Iterable[Visit], encoder: Encoder, schedule: Schedule, clock:
             with clock.busy("encoder"):
                 wanted = (*step.window.targets, *step.window.references)
                 features = tuple(encoder.of(visit.lane, index) for index in wanted)
-            yield Encoded(visit, features)
+            yield Encoded(visit, features, tuple(visit.lane.views[index].hole for index in wanted))
             encoder.spare(visit.lane)
             continue
-        yield Encoded(visit, ())
+        yield Encoded(visit, (), ())
 
         def keeps(index: int, step: Step = step, shot: Shot = visit.shot) -> bool:
             return schedule.keeps(index, step.oldest_target, shot.exists)
@@ -123,7 +125,7 @@ def transform(encoded: Iterable[Encoded], transformer: Transformer, pool: Pool, 
     for item in encoded:
         if item.features:
             with clock.busy("transformer"):
-                completed = transformer.run(item.features, len(item.visit.step.window.targets), pool)
+                completed = transformer.run(item.features, item.holes, len(item.visit.step.window.targets), pool)
             yield Completed(item.visit, completed)
             completed.release()
         else:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from runtime.bundle import ScheduleRule, StageSpec
-from runtime.device import Array, Buffer, Pool
+from runtime.device import Buffer, Pool
+from runtime.frame import Hole
+from runtime.keys import Slots, key_biases
 from runtime.program import Program
 
-SILENCED = -1e4  # added to the scores of a filler frame's tokens: its softmax weight is then zero in every type
 Sizes = Mapping[str, int]
 
 
@@ -30,13 +31,13 @@ class Transformer:
         self._open_for = open_for
         self._programs: dict[bool, Program] = {}
 
-    def run(self, features: Sequence[Buffer], targets: int, pool: Pool) -> Buffer:
+    def run(self, features: Sequence[Buffer], holes: Slots, targets: int, pool: Pool) -> Buffer:
         """Features of a window, `targets` targets first -> completed features, `[>= targets, C, h, w]`, on lease.
 
-        Rows from `targets` on belong to filler frames and mean nothing.
+        `holes` are those of the same frames.  Rows from `targets` on belong to filler frames and mean nothing.
         """
         if self._rule.fixed:
-            return self._run_fixed(features, targets, pool)
+            return self._run_fixed(features, holes, targets, pool)
         frame_shape = features[0].array.shape
         window = pool.take((len(features), *frame_shape))
         completed = pool.take((targets, *frame_shape))
@@ -44,12 +45,13 @@ class Transformer:
             np.stack([feature.array for feature in features], out=window.array)
             program = self._program((targets, len(features) - targets) == self._usual, len(features), targets)
             inputs = {"features": window.array, "targets": np.array(targets, np.int64)}
-            program.enqueue(inputs, {"completed": completed.array})
+            biases = key_biases(self._stage, np.ones(len(features), np.bool_), holes, frame_shape[-2:])
+            program.enqueue({**inputs, **biases}, {"completed": completed.array})
         finally:
             window.release()
         return completed
 
-    def _run_fixed(self, features: Sequence[Buffer], targets: int, pool: Pool) -> Buffer:
+    def _run_fixed(self, features: Sequence[Buffer], holes: Slots, targets: int, pool: Pool) -> Buffer:
         """Real frames into their slots, zeros into the others, and a bias that silences the zeros."""
         frame_shape = features[0].array.shape
         slots = self._rule.targets + self._rule.references
@@ -60,23 +62,15 @@ class Transformer:
         completed = pool.take((self._rule.targets, *frame_shape))
         try:
             window.array[~real] = 0
-            for slot, feature in zip(np.flatnonzero(real), features, strict=True):
+            by_slot: list[Hole | None] = [None] * slots
+            for slot, feature, hole in zip(np.flatnonzero(real), features, holes, strict=True):
                 window.array[slot] = feature.array
-            inputs = {"features": window.array, **self._biases(real)}
+                by_slot[slot] = hole
+            inputs = {"features": window.array, **key_biases(self._stage, real, by_slot, frame_shape[-2:])}
             self._program(True, slots, self._rule.targets).enqueue(inputs, {"completed": completed.array})
         finally:
             window.release()
         return completed
-
-    def _biases(self, real: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> dict[str, Array]:
-        """One value per key token and head: 0 where the frame is real, `SILENCED` where it is a filler."""
-        by_frame = np.where(real, np.float32(0), np.float32(SILENCED))
-        biases: dict[str, Array] = {}
-        for spec in self._stage.inputs:
-            if spec.name.startswith("key_bias"):
-                tokens = spec.shape[0]
-                biases[spec.name] = by_frame.repeat(int(tokens) // len(real))
-        return biases
 
     def _program(self, usual: bool, frames: int, targets: int) -> Program:
         if usual not in self._programs:

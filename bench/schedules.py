@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+from calib.baselines import telea
 from calib.clips import picture_of, read_masked, replaced_in_whole, whole_frame
-from calib.metrics import psnr_in_hole, telea
+from calib.metrics import psnr_in_hole
 from runtime import backends, schedule
 from runtime.bundle import DEFAULT, Bundle, read_bundle
 from runtime.errors import UsageError, VidmendError

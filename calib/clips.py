@@ -16,7 +16,10 @@ from runtime.masks import Request, find_mask_beside, open_masks
 from runtime.patch import Crop
 from runtime.pixels import rgb_at
 from runtime.regions import Region
+from runtime.stills import Pose, still
 from runtime.video import open_reader
+
+_UNBOUNDED = 1 << 16  # pixels, longer than the sides of any picture that is read
 
 
 def read_masked(video: Path) -> Generator[Masked, None, None]:
@@ -27,6 +30,20 @@ def read_masked(video: Path) -> Generator[Masked, None, None]:
     with open_reader(video) as reader, closing(open_masks(Request(masks=(beside,)), reader.info)) as masks:
         for frame in reader:
             yield Masked(frame, masks.read(frame.index, reader.info.seconds(frame.pts)))
+
+
+def read_pictures(video: Path) -> Generator[RGB, None, None]:
+    """The frames of a video as a viewer sees them: upright, in shape, RGB `[H, W, 3]`; raises `InputError`."""
+    with open_reader(video) as reader:
+        pose = Pose(reader.info.turns, reader.info.sample_aspect)
+        for frame in reader:
+            yield still(frame, pose, _UNBOUNDED)
+
+
+def count_frames(video: Path) -> int | None:
+    """How many frames the container says there are, None where it does not say; raises `InputError`."""
+    with open_reader(video) as reader:
+        return reader.info.frames
 
 
 def mask_of(masked: Masked) -> Hole:

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from calib.baselines import telea
 from calib.clips import picture_of, read_masked, replaced_in_whole
-from calib.metrics import psnr_in_hole, telea
+from calib.metrics import psnr_in_hole
 from runtime.bundle import DEFAULT, read_bundle
 from runtime.errors import VidmendError
 from runtime.frame import RGB, Hole

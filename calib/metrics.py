@@ -1,4 +1,4 @@
-"""Quality metrics by the field's conventions, and the classical baselines they are compared with."""
+"""Quality metrics by the field's conventions."""
 
 from __future__ import annotations
 
@@ -66,13 +66,27 @@ def warping_error(found: Iterable[RGB], motions: Iterable[npt.NDArray[np.float32
     return math.sqrt(total / samples)
 
 
-def telea(picture: RGB, hole: Hole, radius: float = 3.0) -> RGB:
-    """The hole of one picture filled from its rim by fast marching (Telea 2004, OpenCV), frame by frame.
+def frechet_distance(first: npt.NDArray[np.floating], second: npt.NDArray[np.floating]) -> float:
+    """Squared Frechet distance of two sets of features, each taken for a Gaussian; `[N, F]` and `[M, F]`, N, M >= 2.
 
-    Picture uint8 `[H, W, 3]`, hole `[H, W]`, `radius` in pixels.
+    `|m1 - m2|^2 + tr(S1 + S2 - 2 sqrt(S1 S2))` with the means and the unbiased covariances.  Written with the centred
+    sets A and B, `S1 = A'A` and `S2 = B'B`: the trace of the root is the sum of the singular values of `A B'`, which
+    are N by M numbers.  So nothing is inverted or rooted, and fewer clips than features do no harm.  Raises
+    `ValueError` when a set has fewer than two members or the features differ in number.  Source: D. C. Dowson and
+    B. V. Landau, "The Frechet distance between multivariate normal distributions", 1982.
     """
-    filled = cv2.inpaint(picture, hole.astype(np.uint8) * 255, radius, cv2.INPAINT_TELEA)
-    return np.asarray(filled, np.uint8)
+    if first.shape[1:] != second.shape[1:] or first.ndim != 2 or min(len(first), len(second)) < 2:
+        raise ValueError(f"features of {first.shape} and {second.shape}: wanted two or more vectors of one length each")
+    a, b = _centred(first), _centred(second)
+    apart = first.mean(axis=0, dtype=np.float64) - second.mean(axis=0, dtype=np.float64)
+    shared = np.linalg.svd(a @ b.T, compute_uv=False).sum()
+    distance = apart @ apart + (a * a).sum() + (b * b).sum() - 2 * shared
+    return max(0.0, float(distance))  # rounding may leave equal sets just below
+
+
+def _centred(features: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    exact = features.astype(np.float64)
+    return (exact - exact.mean(axis=0)) / math.sqrt(len(exact) - 1)
 
 
 def _squared_error(found: RGB, truth: RGB) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:

@@ -17,6 +17,7 @@ from models._spec import ModelSpec, Size, Variant
 from runtime.errors import CheckpointError
 
 LICENCE_KEY = "licence"  # of the metadata of a .safetensors file
+VARIANT_KEY = "variant"  # likewise, and of a .pth beside the container
 LICENCE_UNKNOWN = "not stated in the checkpoint"
 _PREFIX = "module."  # what torch's DataParallel puts before every key
 _NAMED = 3  # keys that an error message spells out
@@ -30,6 +31,7 @@ class Checkpoint:
     sha256: str
     licence: str
     tensors: Mapping[str, Tensor]
+    variant: str | None = None  # which it says that it is; most say nothing
 
 
 def read_checkpoint(path: Path, containers: Sequence[str]) -> Checkpoint:
@@ -45,13 +47,15 @@ def read_checkpoint(path: Path, containers: Sequence[str]) -> Checkpoint:
     if content[8:9] == b"{":  # after the eight bytes of its header's length
         loaded, metadata = _read_safetensors(path)
         licence = metadata.get(LICENCE_KEY, licence)
+        variant = metadata.get(VARIANT_KEY)
     else:
         loaded = _read_pickle(path, len(content))
+        variant = _stated_variant(loaded)
     tensors = {key: tensor.float() for key, tensor in _unwrap(path, loaded, containers).items()}
     for key, tensor in tensors.items():
         if not bool(torch.isfinite(tensor).all()):
             raise CheckpointError(f"{path}: {key} holds values that are not finite; train again or take another file")
-    return Checkpoint(path, hashlib.sha256(content).hexdigest(), licence, tensors)
+    return Checkpoint(path, hashlib.sha256(content).hexdigest(), licence, tensors, variant)
 
 
 def fitting(checkpoint: Checkpoint, spec: ModelSpec) -> tuple[str, ...]:
@@ -61,13 +65,19 @@ def fitting(checkpoint: Checkpoint, spec: ModelSpec) -> tuple[str, ...]:
 
 
 def choose_variant(checkpoint: Checkpoint, spec: ModelSpec, asked: str | None) -> Variant:
-    """The variant asked for, or the only one that fits; raises `CheckpointError` when it does not, or several do."""
+    """The variant asked for, else the one that the checkpoint says it is, else the only one that it may be taken for.
+
+    Raises `CheckpointError` when the one asked for does not fit, or several are left.
+    """
     fits = fitting(checkpoint, spec)
-    if asked is None and len(fits) == 1:
-        return spec.variant(fits[0])
-    if asked is None and fits:
+    if asked is None and checkpoint.variant in fits:
+        return spec.variant(checkpoint.variant)
+    unasked = [name for name in fits if not spec.variant(name).by_name_only]
+    if asked is None and len(unasked) == 1:
+        return spec.variant(unasked[0])
+    if asked is None and unasked:
         raise CheckpointError(
-            f"{checkpoint.path}: fits the variants {' and '.join(fits)}, whose files are alike; "
+            f"{checkpoint.path}: fits the variants {' and '.join(unasked)}, whose files are alike; "
             f"say which with --variant"
         )
     name = asked or spec.default_variant
@@ -107,6 +117,11 @@ def _read_pickle(path: Path, size_bytes: int) -> object:
             f"{path}: no checkpoint, or a damaged one of {size_bytes} bytes ({_first_line(error)}). "
             f"Wanted: .pth or .safetensors; copy or download it again."
         ) from None
+
+
+def _stated_variant(loaded: object) -> str | None:
+    stated = cast("Any", loaded).get(VARIANT_KEY) if isinstance(loaded, Mapping) else None
+    return stated if isinstance(stated, str) else None
 
 
 def _unwrap(path: Path, loaded: object, containers: Sequence[str]) -> dict[str, Tensor]:

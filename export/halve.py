@@ -18,7 +18,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 import models
-from export.checkpoint import LICENCE_KEY, Checkpoint, choose_variant, load, read_checkpoint
+from export.checkpoint import LICENCE_KEY, VARIANT_KEY, Checkpoint, choose_variant, load, read_checkpoint
 from export.frames import DEMO, network_frames
 from export.parity import Array, make_feed, run_module
 from export.plan import pixel_rule
@@ -71,7 +71,9 @@ def main(arguments: Sequence[str]) -> int:
         variant = choose_variant(checkpoint, spec, options.variant)
         if options.out.exists():
             raise OutputError(f"{options.out}: exists already; remove it or choose another name")
-        options.out.write_bytes(save(dict(halved(checkpoint)), {LICENCE_KEY: options.licence}))
+        options.out.write_bytes(
+            save(dict(halved(checkpoint)), {LICENCE_KEY: options.licence, VARIANT_KEY: variant.name})
+        )
     except (VidmendError, LookupError) as error:
         Console(stderr=True, soft_wrap=True).print(f"export.halve: {error}", markup=False)
         return 2

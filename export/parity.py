@@ -22,6 +22,7 @@ from polygraphy.logger import G_LOGGER
 from models._spec import Stage, Window
 from runtime.bundle import ParityRecord
 from runtime.errors import ExportError
+from runtime.keys import SILENCED
 
 Array = npt.NDArray[Any]
 Feed = Mapping[str, Array]
@@ -68,12 +69,20 @@ def run_module(stage: Stage, feed: Feed) -> dict[str, Array]:
 
 
 def make_feed(stage: Stage, value: Array, window: Window) -> Feed:
-    """The stage's inputs: `value` first, then numbers of targets, and zeros for biases since every frame is real."""
+    """The stage's inputs: `value` first, then numbers of targets, and biases.
+
+    Every frame is real, so that biases over tokens alone are zeros; where they have the patches' own axes they say
+    what is hole, and every third patch is.
+    """
     first, *others = stage.inputs
     feed: dict[str, Array] = {first.name: np.ascontiguousarray(value)}
     for port in others:
-        shape = [side for side in port.shape if isinstance(side, int)]
-        feed[port.name] = np.zeros(shape, np.float32) if port.holds is None else np.array(window.targets, np.int64)
+        if port.holds is not None:
+            feed[port.name] = np.array(window.targets, np.int64)
+            continue
+        feed[port.name] = np.zeros([side if isinstance(side, int) else len(value) for side in port.shape], np.float32)
+        if len(port.shape) > 1:
+            feed[port.name].reshape(-1)[1::3] = SILENCED
     return feed
 
 

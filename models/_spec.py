@@ -77,6 +77,7 @@ class Variant:
     pixels: Pixels
     window: Window  # the published numbers
     build: Callable[[Size], nn.Module]  # the untrained network for that size; ValueError says what does not fit
+    by_name_only: bool = False  # its files fit another variant too, which they are taken for unless it is named
 
 
 @dataclass(frozen=True, slots=True)

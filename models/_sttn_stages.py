@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from models.sttn import PatchAttention, Sttn, TransformerBlock
 
 
-FILLER = -1e4  # the key bias of a frame that only fills its slot; exp of it is exactly 0 in float32
-
-
 class Projection(nn.Module):
     """Several 1x1 convolutions of one input as one, each multiplied by a constant per output channel.
 
@@ -78,9 +75,9 @@ class StaticAttention(nn.Module):
             attended.append(self.paste(torch.softmax(scores, dim=1) @ value, patch))
         return self.output(torch.cat(attended, dim=3).permute(0, 3, 1, 2))
 
-    def tokens_per_frame(self) -> list[int]:
-        """Patches in a frame, head by head."""
-        return [self._columns(patch) * self._rows(patch) for patch in self.patches]
+    def grids(self) -> list[tuple[int, int]]:
+        """Rows and columns of patches in a frame, head by head."""
+        return [(self._rows(patch), self._columns(patch)) for patch in self.patches]
 
     def cut(self, x: Tensor, patch: Size) -> Tensor:
         """`[T, h, w, c]` -> tokens `[T*rows*columns, patch height*patch width*c]`."""
@@ -130,13 +127,16 @@ class WindowTransformer(nn.Module):
         last = len(network.transformer) - 1
         published = cast("Sequence[TransformerBlock]", network.transformer)
         self.targets = targets
+        self.masked = network.geometry.masked
         self.blocks = nn.ModuleList(
             StaticBlock(block, network.feature_size, i == last) for i, block in enumerate(published)
         )
 
     def forward(self, features: Tensor, *inputs: Tensor) -> Tensor:
-        """`[T, C, h, w]` and either the number of targets or, where that is fixed, a key bias per head."""
-        targets, biases = (inputs[0], ()) if self.targets is None else (self.targets, inputs)
+        """`[T, C, h, w]`; the number of targets unless fixed; a key bias per head where fixed or masked."""
+        targets, biases = (inputs[0], inputs[1:]) if self.targets is None else (self.targets, inputs)
+        if self.masked:
+            biases = tuple(bias.reshape(-1) for bias in biases)
         for block in self.blocks:
             features = block(features, targets, biases)
         return features
@@ -158,7 +158,8 @@ def stages(module: nn.Module, window: Window | None) -> tuple[Stage, ...]:
     """The three graphs of a network; with a `window` the transformer takes exactly its frames, else any number.
 
     A fixed transformer has the slots of all targets first, then those of all references, and per head a `key_bias`
-    over all tokens: 0 for a real frame's, `FILLER` for a filler's, which then weighs exactly nothing.
+    over all tokens: 0 for a real frame's, `SILENT` for a filler's, which then weighs exactly nothing.  A masked network
+    has them with any number of frames, too, and then they say more, so that their shape says which patch is whose.
     """
     network = cast("Sttn", module)
     size, channels = network.size, network.geometry.channels
@@ -166,11 +167,12 @@ def stages(module: nn.Module, window: Window | None) -> tuple[Stage, ...]:
     rgb = (3, size.height, size.width)
     transformer = WindowTransformer(network, window.targets if window else None)
     total: int | str = window.targets + window.references if window else "T"
-    extra = [Port("targets", (), "int64", holds="N")]
-    if window:
-        tokens = cast("StaticBlock", transformer.blocks[0]).attention.tokens_per_frame()
-        frames = window.targets + window.references
-        extra = [Port(f"key_bias_{head}", (frames * count,)) for head, count in enumerate(tokens)]
+    extra = [] if window else [Port("targets", (), "int64", holds="N")]
+    for head, (rows, columns) in enumerate(cast("StaticBlock", transformer.blocks[0]).attention.grids()):
+        if network.geometry.masked:
+            extra.append(Port(f"key_bias_{head}", (total, rows, columns)))
+        elif window:
+            extra.append(Port(f"key_bias_{head}", ((window.targets + window.references) * rows * columns,)))
     return (
         Stage("encoder", network.encoder, (Port("rgb", ("B", *rgb)),), (Port("features", ("B", *inside)),)),
         Stage(

@@ -7,6 +7,7 @@ code at github.com/researchmm/STTN (MIT).  State-dict keys are the published one
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models._spec import ModelSpec, Pixels, Size, Variant, Window
+from models._sttn_masking import key_biases
 from models._sttn_stages import stages
 
 SCALE = 4  # pixels per feature, both ways
@@ -28,6 +30,7 @@ class Geometry:
     channels: int  # of a feature; the encoder's and decoder's widths follow
     blocks: int
     patches: tuple[Size, ...]  # of each head, in features
+    masked: bool = False  # whether attention leaves out keys that show mostly hole
 
 
 class UpsamplingConv(nn.Module):
@@ -53,16 +56,21 @@ class PatchAttention(nn.Module):
         self.key_embedding = nn.Conv2d(channels, channels, 1)
         self.output_linear = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), nn.LeakyReLU(0.2))
 
-    def forward(self, x: Tensor, clips: int) -> Tensor:
-        """`[clips*T, C, h, w]` -> the same; frames of different clips never meet."""
+    def forward(self, x: Tensor, clips: int, biases: Sequence[Tensor] = ()) -> Tensor:
+        """`[clips*T, C, h, w]` -> the same; frames of different clips never meet.
+
+        `biases`, one per head or none, are added to the scores: `[clips, 1, tokens]`, see `key_biases`.
+        """
         heads = len(self.patches)
         queries = self.query_embedding(x).chunk(heads, dim=1)
         keys = self.key_embedding(x).chunk(heads, dim=1)
         values = self.value_embedding(x).chunk(heads, dim=1)
         attended: list[Tensor] = []
-        for query, key, value, patch in zip(queries, keys, values, self.patches, strict=True):
+        for head, (query, key, value, patch) in enumerate(zip(queries, keys, values, self.patches, strict=True)):
             q, k, v = (patchify(part, patch, clips) for part in (query, key, value))
             scores = q @ k.transpose(1, 2) / math.sqrt(q.shape[2])
+            if biases:
+                scores = scores + biases[head]
             attended.append(unpatchify(torch.softmax(scores, dim=2) @ v, patch, value.shape))
         return self.output_linear(torch.cat(attended, dim=1))
 
@@ -92,14 +100,14 @@ class TransformerBlock(nn.Module):
         self.attention = PatchAttention(channels, patches)
         self.feed_forward = FeedForward(channels)
 
-    def forward(self, x: Tensor, clips: int) -> Tensor:
-        """`[clips*T, C, h, w]` -> the same."""
-        x = x + self.attention(x, clips)
+    def forward(self, x: Tensor, clips: int, biases: Sequence[Tensor] = ()) -> Tensor:
+        """`[clips*T, C, h, w]` -> the same; `biases` as in `PatchAttention`."""
+        x = x + self.attention(x, clips, biases)
         return x + self.feed_forward(x)
 
 
 class Sttn(nn.Module):
-    """The published generator."""
+    """The published generator; with `geometry.masked` its attention as the paper describes it."""
 
     def __init__(self, geometry: Geometry, size: Size) -> None:
         super().__init__()
@@ -134,18 +142,28 @@ class Sttn(nn.Module):
     def forward(self, masked_frames: Tensor, masks: Tensor | None = None) -> Tensor:
         """Clips `[B, T, 3, H, W]` in [-1, 1], holes at 0 -> completed frames `[B*T, 3, H, W]` in [-1, 1].
 
-        `masks` is in the published signature and has no effect, as it has none there (docs/adr/0001).
+        `masks` `[B, T, 1, H, W]`, 1 = hole, is in the published signature.  It has no effect, as it has none there
+        (docs/adr/0001), unless the geometry is `masked`: then it is needed, and `ValueError` says so.
         """
         clips = masked_frames.shape[0]
-        features = self.infer(self.encoder(masked_frames.flatten(0, 1)), masks, clips)
+        frame_masks = None if masks is None else masks.flatten(0, 1)
+        features = self.infer(self.encoder(masked_frames.flatten(0, 1)), frame_masks, clips)
         return torch.tanh(self.decoder(features))
 
     def infer(self, features: Tensor, masks: Tensor | None = None, clips: int = 1) -> Tensor:
-        """Encoded frames `[clips*T, C, h, w]` -> completed features, same shape; `masks` has no effect."""
-        del masks
+        """Encoded frames `[clips*T, C, h, w]` -> completed features, same shape; `masks` `[clips*T, 1, H, W]`."""
+        biases = self._biases(masks, clips)
         for block in self.transformer:
-            features = block(features, clips)
+            features = block(features, clips, biases)
         return features
+
+    def _biases(self, masks: Tensor | None, clips: int) -> tuple[Tensor, ...]:
+        if not self.geometry.masked:
+            return ()
+        if masks is None:
+            raise ValueError("this network's attention is masked: it needs the masks beside the frames")
+        # the published reduction, F.interpolate by 1/4, is nearest: the top left pixel of each feature
+        return key_biases(masks[..., ::SCALE, ::SCALE], self.geometry.patches, clips)
 
 
 def patchify(x: Tensor, patch: Size, clips: int) -> Tensor:
@@ -189,12 +207,13 @@ def variant(
     patches: tuple[Size, ...] | None = None,
     pixels: Pixels | None = None,
     window: Window | None = None,
+    masked: bool = False,
 ) -> Variant:
     """A member of the family; whatever is not named is as published.  `patches` hold at `size` only."""
     own_patches = official_patches(size) if patches is None else patches
 
     def build(at: Size) -> Sttn:
-        return Sttn(Geometry(channels, blocks, own_patches if at == size else official_patches(at)), at)
+        return Sttn(Geometry(channels, blocks, own_patches if at == size else official_patches(at), masked), at)
 
     return Variant(
         name=name,
@@ -204,6 +223,7 @@ def variant(
         pixels=pixels or Pixels("rgb", low=-1.0, high=1.0, mask_applied=True, hole_value=0.0, dilate=4),
         window=window or Window(targets=11, references=5, neighbour_stride=5, reference_step=10),
         build=build,
+        by_name_only=masked,  # no tensor tells it from the network of the same widths
     )
 
 
@@ -218,6 +238,15 @@ SPEC = ModelSpec(
             parameters=3_158_595,
             channels=128,
             blocks=6,
+        ),
+        variant(
+            "masked",
+            "432x240, as small, but attention leaves out what is mostly hole, as the paper describes it",
+            size=Size(432, 240),
+            parameters=3_158_595,
+            channels=128,
+            blocks=6,
+            masked=True,
         ),
         variant(
             "official",

@@ -20,6 +20,9 @@ from runtime.errors import OutputError
 from runtime.frame import Frame
 from runtime.work import Work
 
+# Between two frames of an MP4: from 2^31 on, reordering included, libav's muxer fails, and later writes other times.
+LONGEST_TICKS = 2**28
+FEWEST_TICKS = 10_000  # a second; the muxer doubles a coarser clock until it is there
 CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}  # suffix -> libav's muxer
 
 
@@ -69,6 +72,7 @@ class VideoWriter:
         pts = frame.pts - self._shift
         if self._last_pts is not None and pts <= self._last_pts:
             raise ValueError(f"frame {frame.index}: time {pts} does not follow {self._last_pts}")
+        self._check_gap(frame.index, 0 if self._last_pts is None else pts - self._last_pts)
         self._last_pts = pts
         try:
             if self._open is None:
@@ -77,6 +81,19 @@ class VideoWriter:
                 self._end_segment()
         except (FFmpegError, OSError) as error:
             raise self._failed(error) from None
+
+    def _check_gap(self, index: int, ticks: int) -> None:
+        if CONTAINERS[self._out.suffix.lower()] not in {"mp4", "mov"}:
+            return
+        clock = self._info.time_base.denominator
+        while clock < FEWEST_TICKS:
+            clock *= 2
+        gap = ticks * self._info.time_base
+        if gap * clock > LONGEST_TICKS:
+            raise OutputError(
+                f"{self._out}: frame {index} comes {float(gap):.0f} s after the one before it, more than this "
+                f"container can hold; damaged times may be the cause; choose .mkv"
+            )
 
     def _finished(self) -> Iterator[Segment]:
         """What an earlier run finished; whatever lies behind a gap is of no use."""

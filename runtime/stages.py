@@ -40,10 +40,11 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A visit and the features of its window, targets first; none at the window's end."""
+    """A visit, the features of its window, targets first, and what was hole in them; none at the window's end."""
 
     visit: Visit
     features: tuple[Buffer, ...]
+    holes: tuple[Hole | None, ...]  # of the same frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +144,11 @@ def encode(visits: Iterable[Visit], encoder: Encoder, schedule: Schedule, stream
         step = visit.step
         if visit.lane is not None:
             wanted = (*step.window.targets, *step.window.references)
-            yield Encoded(visit, tuple(encoder.of(visit.lane, index, streams) for index in wanted))
+            features = tuple(encoder.of(visit.lane, index, streams) for index in wanted)
+            yield Encoded(visit, features, tuple(visit.lane.views[index].hole for index in wanted))
             encoder.spare(visit.lane)
             continue
-        yield Encoded(visit, ())
+        yield Encoded(visit, (), ())
 
         def keeps(index: int, step: Step = step, shot: Shot = visit.shot) -> bool:
             return schedule.keeps(index, step.oldest_target, shot.exists)
@@ -161,7 +163,7 @@ def transform(
     for item in encoded:
         if item.features:
             targets = len(item.visit.step.window.targets)
-            completed = transformer.run(item.features, targets, pool, streams.transformer)
+            completed = transformer.run(item.features, item.holes, targets, pool, streams.transformer)
             yield Completed(item.visit, completed)
             completed.release()
         else:

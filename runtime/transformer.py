@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from runtime.bundle import ScheduleRule, StageSpec
 from runtime.device import Array, Buffer, Form, HostArray, Pool, Stream, Tensor
+from runtime.frame import Hole
+from runtime.keys import Slots, key_biases
 from runtime.program import Program
 
-SILENCED = -1e4  # added to the scores of a filler frame's tokens: its softmax weight is then zero in every type
 Sizes = Mapping[str, int]
 Real = npt.NDArray[np.bool_]  # one a slot
 
@@ -34,10 +35,10 @@ class Transformer:
         self._open_for = open_for
         self._programs: dict[bool, Program] = {}
 
-    def run(self, features: Sequence[Buffer], targets: int, pool: Pool, stream: Stream) -> Buffer:
+    def run(self, features: Sequence[Buffer], holes: Slots, targets: int, pool: Pool, stream: Stream) -> Buffer:
         """Features of a window, `targets` targets first -> completed features, `[>= targets, C, h, w]`, on lease.
 
-        Rows from `targets` on belong to filler frames and mean nothing.
+        `holes` are those of the same frames.  Rows from `targets` on belong to filler frames and mean nothing.
         """
         real = self._slots(len(features), targets)
         frame = features[0].form
@@ -49,7 +50,7 @@ class Transformer:
             rows, usual = targets, (targets, len(features) - targets) == self._usual
             program = self._program(usual, len(features), targets)
         completed = pool.take(replace(frame, shape=(rows, *frame.shape[1:])), stream)
-        biases = self._biases(real, pool, stream)
+        biases = self._biases(real, holes, pool, stream)
         inputs: dict[str, Tensor] = {name: bias.tensor for name, bias in biases.items()}
         if not self._rule.fixed:
             inputs["targets"] = np.array(targets, np.int64)
@@ -69,16 +70,17 @@ class Transformer:
         real[self._rule.targets : self._rule.targets + frames - targets] = True
         return real
 
-    def _biases(self, real: Real, pool: Pool, stream: Stream) -> dict[str, Buffer]:
-        """One value per key token and head: 0 where the frame is real, `SILENCED` where it is a filler."""
-        by_frame = np.where(real, np.float32(0), np.float32(SILENCED))
+    def _biases(self, real: Real, holes: Slots, pool: Pool, stream: Stream) -> dict[str, Buffer]:
+        """What the stage wants added to the scores of each head's keys, on lease."""
+        by_slot: list[Hole | None] = [None] * len(real)
+        for slot, hole in zip(np.flatnonzero(real), holes, strict=True):
+            by_slot[slot] = hole
+        height, width = self._stage.inputs[0].shape[-2:]
+        types = {spec.name: spec.dtype for spec in self._stage.inputs}
         biases: dict[str, Buffer] = {}
-        for spec in self._stage.inputs:
-            if spec.name.startswith("key_bias"):
-                tokens = int(spec.shape[0])
-                bias = pool.take(Form((tokens,), spec.dtype), stream)
-                stream.write(bias.tensor, partial(_assign, by_frame.repeat(tokens // len(real))))
-                biases[spec.name] = bias
+        for name, values in key_biases(self._stage, real, by_slot, (int(height), int(width))).items():
+            biases[name] = pool.take(Form(values.shape, types[name]), stream)
+            stream.write(biases[name].tensor, partial(_assign, values))
         return biases
 
     def _program(self, usual: bool, frames: int, targets: int) -> Program:

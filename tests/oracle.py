@@ -25,7 +25,7 @@ class Network(Protocol):
 
     def encoder(self, frames: torch.Tensor) -> torch.Tensor: ...
 
-    def infer(self, features: torch.Tensor) -> torch.Tensor: ...
+    def infer(self, features: torch.Tensor, masks: torch.Tensor) -> torch.Tensor: ...
 
     def decoder(self, features: torch.Tensor) -> torch.Tensor: ...
 
@@ -55,7 +55,9 @@ def published(network: Network, clip: list[Picture], masks: list[Mask], width: i
     for centre in range(0, length, NEIGHBOURS):
         neighbours = [i for i in range(centre - NEIGHBOURS, centre + NEIGHBOURS + 1) if 0 <= i < length]
         references = [i for i in range(0, length, REFERENCE_STEP) if i not in neighbours]
-        completed = network.infer(torch.cat([features[i] for i in neighbours + references]))
+        met = neighbours + references
+        masked = torch.from_numpy(np.stack([holes[i] for i in met])).float()[:, None]
+        completed = network.infer(torch.cat([features[i] for i in met]), masked)
         painted = (torch.tanh(network.decoder(completed[: len(neighbours)])) + 1) / 2
         pictures = painted.permute(0, 2, 3, 1).numpy() * 255
         for row, index in enumerate(neighbours):

@@ -16,13 +16,15 @@ from models._spec import Size, Variant, Window
 from models.sttn import SPEC, Sttn, variant
 
 WIDTH, HEIGHT = 96, 48
-TINY: Variant = variant("tiny", "for tests", size=Size(WIDTH, HEIGHT), parameters=0, channels=16, blocks=2)
+SIZE = Size(WIDTH, HEIGHT)
+TINY: Variant = variant("tiny", "for tests", size=SIZE, parameters=0, channels=16, blocks=2)
+MASKED: Variant = variant("tiny-masked", "for tests", size=SIZE, parameters=0, channels=16, blocks=2, masked=True)
 
 
-def tiny_network() -> Sttn:
+def tiny_network(of: Variant = TINY) -> Sttn:
     """Seeded, with activations of order 1, so that windows disagree and pictures have contrast."""
     torch.manual_seed(7)
-    network = TINY.build(TINY.size)
+    network = of.build(of.size)
     assert isinstance(network, Sttn)
     with torch.no_grad():
         for module in network.modules():
@@ -36,19 +38,25 @@ def tiny_network() -> Sttn:
     return network.eval()
 
 
-def tiny_bundle(folder: Path, *, frames: tuple[int, int] | None = None, pace: tuple[int, int] = (5, 10)) -> Path:
+def tiny_bundle(
+    folder: Path,
+    *,
+    frames: tuple[int, int] | None = None,
+    pace: tuple[int, int] = (5, 10),
+    of: Variant = TINY,
+) -> Path:
     """Export the tiny network into `folder`; `frames` (targets, references) fixes the window.
 
     `pace` is how far apart windows and references are.
     """
-    network = tiny_network()
+    network = tiny_network(of)
     checkpoint = Checkpoint(folder / "tiny.safetensors", "0" * 64, "made for tests", network.state_dict())
     window = Window(11, 5, *pace) if frames is None else Window(*frames, *pace)
     plan = Plan(
         spec=SPEC,
-        variant=TINY,
+        variant=of,
         checkpoint=checkpoint,
-        size=TINY.size,
+        size=of.size,
         window=window,
         fixed=frames is not None,
         targets=(targets.get("onnx"),),

@@ -13,7 +13,16 @@ TOLERANCE: dict[tuple[str, str], float] = {
     ("colour", "libswscale"): 2.0,  # its own tables round twice
     ("resize", "deep samples"): 0.51,  # rounding, and the float32 that Pillow stores between its two passes
     ("metrics", "db"): 1e-9,  # double precision both
+    ("metrics", "frechet"): 1e-9,  # likewise, of features of order 1 to 10
+    ("metrics", "frechet by eigenvalues"): 1e-6,  # roots of eigenvalues that are zero but for rounding
+    ("metrics", "ssim"): 1e-9,  # scikit-image's running sums in doubles against sums over the window
     ("telea", "levels on flat colour"): 2,  # its weights are rounded sums
+    ("motion", "pixels"): 0.2,  # the median error of a flow on texture that is shifted by whole pixels; measured 0.01
+    ("motion", "share found hidden"): 0.6,  # of the strip that a square uncovers; the flow is soft at its edge
+    ("motion", "share found visible"): 0.95,  # of still background away from it
+    ("motion", "levels of softening"): 2.0,  # what cubic interpolation leaves of a smooth picture that moves
+    ("evaluation", "features"): 1e-5,  # float32 means of some thousand samples in another order
+    ("evaluation", "printed"): 1e-6,  # six decimal places
     # float32 sums of the same products in another order, for outputs of order 1
     ("stage", "float32"): 1e-4,
     ("filler", "float32"): 1e-5,  # the same sums with exact zeros among them
@@ -56,4 +65,35 @@ TOLERANCE: dict[tuple[str, str], float] = {
     ("prores", "levels of 10 bits"): 10,
     ("overlay", "share covered"): 0.97,  # of the drawn pixels; what is left is the thin end of a stroke
     ("overlay", "share of the picture beside"): 0.002,  # background that stays beside it by chance
+    ("losses", "double"): 1e-12,  # double precision both, sums in another order
+    ("losses", "float"): 1e-6,  # one pixel of half a million, in float32
+    ("spectral norm", "double"): 1e-10,  # the same products in double precision, through twelve layers and back
+    ("spectral norm", "converged"): 1e-3,  # 200 power iterations, of singular values that lie close together
+    ("initial weights", "deviation"): 0.05,  # of a few thousand to a million samples; 4,800 have one of 0.01
+    # of 1,500 shapes; the mean's own error is 0.001, the percentiles' two to four times that; figures have two places
+    ("random masks", "share of the frame"): 0.004,
+    ("random masks", "share of a side"): 0.02,  # 0.38 and 0.37 are both "about 37 %"
+    ("random masks", "share that moves"): 0.08,  # three standard errors of 400 coins
+    ("random masks", "share drawn otherwise"): 0.01,  # of the hole's pixels, where its edge runs through them
+    ("sampling", "share"): 0.06,  # three standard errors of 600 coins
+    ("sampling", "of the expected count"): 0.3,  # four standard errors where 205 are expected
+    ("batch", "float32"): 1e-6,  # two roundings of numbers up to 2
+    ("schedule", "rate"): 1e-12,  # double precision
+    ("average", "float32"): 1e-6,  # a few roundings
+    ("training log", "six digits"): 1e-5,  # what a table keeps of a number, twice
+    # float32 sums in another order, through six blocks; a mean of means that are off by rounding
+    ("two processes", "share of the largest gradient"): 1e-5,
+    ("two processes", "losses"): 1e-4,
+    ("overfit", "db in the hole"): 35.0,
+    ("training step", "bf16"): 0.02,  # eight bits of a product, averaged over thousands of samples
+    ("training step", "float32"): 1e-5,  # sums in another order
+    # an update is as long as the rate, 1e-3, whatever the gradient; where that is about 0 rounding gives it its sign
+    ("training step", "weights"): 2e-5,
+    (
+        "photographs",
+        "pixels a frame, change",
+    ): 1.6,  # a swing of 10 pixels, three times in 60 frames, has 1; measured 1.24
+    ("photographs", "mean fraction of a pixel"): 0.1,  # 0 where it moves by whole pixels, 0.25 where anyhow
+    ("photographs", "doubles"): 1e-9,
+    ("photographs", "share with a cut-out"): 0.13,  # three standard errors of 120 draws
 }

@@ -63,7 +63,7 @@ def test_the_command_line_exports_prints_the_figures_and_says_what_fp16_lacks(
         (["--target", "tensorflow"], "target 'tensorflow': unknown; choose one or more of onnx"),
         (["--target", ""], "target '': unknown"),
         (["--model", "stn"], "no model 'stn'; there are: sttn"),
-        (["--variant", "large"], "there are: small, official, vsr-auto, modelscope"),
+        (["--variant", "large"], "there are: small, masked, official, vsr-auto, modelscope"),
         (["--variant", "official"], "name a checkpoint"),
         (["absent.pth"], "absent.pth: cannot be read"),
         ([str(WEIGHTS / "sttn-small.safetensors"), "--variant", "official"], "it fits --variant small"),

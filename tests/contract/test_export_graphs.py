@@ -18,7 +18,7 @@ from export.build import make_graph
 from export.parity import make_feed, run_module
 from export.storage import exact_in_half
 from models._spec import Port, Stage, Window
-from models._sttn_stages import FILLER
+from models._sttn_masking import SILENT
 from models.sttn import SPEC
 from runtime.errors import ExportError
 from tests.tiny import tiny_network
@@ -90,7 +90,7 @@ def test_a_fixed_graph_with_fillers_equals_the_symbolic_graph_with_fewer_frames(
     real = noise(3)  # two targets, a reference
     slots = np.full((7, 16, 12, 24), 3, np.float32)
     slots[:2], slots[4] = real[:2], real[2]
-    silent = np.array([0, 0, FILLER, FILLER, 0, FILLER, FILLER], np.float32)
+    silent = np.array([0, 0, SILENT, SILENT, 0, SILENT, SILENT], np.float32)
     feed = {"features": slots} | {
         port.name: np.repeat(silent, int(port.shape[0]) // len(silent)) for port in fixed.inputs[1:]
     }

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from calib import demo
+from calib.baselines import telea
 from calib.clips import mask_of, picture_of, read_masked, replaced_in_whole, whole_frame
-from calib.metrics import psnr_in_hole, telea
+from calib.metrics import psnr_in_hole
 from runtime import backends
 from runtime.bundle import DEFAULT, read_bundle
 from runtime.job import find_bundle

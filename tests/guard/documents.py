@@ -12,7 +12,13 @@ from pathlib import Path
 
 from tests.guard.sources import PACKAGES, ROOT, SCRIPTS, Source
 
-PARSERS = {"infer.py": "runtime.cli", "export.py": "export.cli", "bench.py": "bench.cli"}
+PARSERS = {
+    "infer.py": "runtime.cli",
+    "export.py": "export.cli",
+    "bench.py": "bench.cli",
+    "evaluate.py": "calib.evaluation.cli",
+    "train.py": "training.cli",
+}
 
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"")
 _BLOCK = re.compile(r"^```[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)

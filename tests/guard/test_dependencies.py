@@ -16,22 +16,25 @@ MODULES = {  # by distribution, where the module is called otherwise
     "onnxruntime-gpu": "onnxruntime",
     "opencv-python-headless": "cv2",
     "scenedetect-headless": "scenedetect",
+    "scikit-image": "skimage",
 }
 TOOLS = {  # by distribution, what is run or configured instead of imported: the file and the text in it
     "setuptools": ("pyproject.toml", 'build-backend = "setuptools.build_meta"'),
     "pytest-xdist": ("Makefile", "-m pytest -q -n $(WORKERS)"),
     "pytest-timeout": ("pyproject.toml", "\ntimeout = "),
+    "tensorboard": ("training/log.py", "from torch.utils.tensorboard"),
     "ruff": ("Makefile", "ruff check"),
     "pyright": ("Makefile", "/pyright"),
     "import-linter": ("Makefile", "lint-imports"),
 }
 EXTRAS = {  # by folder, the lists whose packages it may import; "" is what everybody has
     "runtime": ("", "cpu", "cuda", "tensorrt"),
-    "calib": ("", "cpu"),
+    "calib": ("", "cpu", "evaluate"),
     "models": ("export",),
     "export": ("", "cpu", "export", "tensorrt"),
+    "training": ("", "export", "train"),
     "bench": ("", "cpu", "export", "test"),
-    "tests": ("", "cpu", "export", "test"),
+    "tests": ("", "cpu", "evaluate", "export", "test", "train"),
     "assets": ("",),  # the script that made the demo clip
 }
 SELF_EVIDENT = {"pytest", "ruff"}  # the list's own heading says what for
@@ -116,7 +119,9 @@ def test_every_import_comes_with_the_importing_folders_own_lists(dependencies: l
 
 
 def test_the_lists_that_are_read_are_all_there_are(dependencies: list[Dependency]) -> None:
-    assert _extras(dependencies) == {"", "requires", "cpu", "cuda", "tensorrt", "export", "test", "dev"}
+    assert _extras(dependencies) == {
+        *("", "requires", "cpu", "cuda", "tensorrt", "export", "evaluate", "train", "test", "dev")
+    }
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert len(dependencies) == len(re.findall(r'^ *(?:requires = \[)?"[\w.-]+(?:\[\w+\])?[=>]=', text, re.MULTILINE))
 

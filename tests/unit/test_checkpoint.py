@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from export.checkpoint import Checkpoint, choose_variant, load, read_checkpoint
+from export.checkpoint import Checkpoint, choose_variant, fitting, load, read_checkpoint
 from models.sttn import SPEC
 from runtime.errors import CheckpointError
 from tests.tiny import TINY, tiny_network
@@ -124,12 +124,12 @@ def test_weights_that_are_not_finite_are_refused_by_name(value: float, tmp_path:
         read_checkpoint(path, SPEC.containers)
 
 
-def shaped_like(name: str) -> Checkpoint:
-    """A checkpoint of zeros with a variant's keys and shapes."""
+def shaped_like(name: str, says: str | None = None) -> Checkpoint:
+    """A checkpoint of zeros with a variant's keys and shapes, that may say which it is."""
     variant = SPEC.variant(name)
     with torch.device("meta"):
         weights = variant.build(variant.size).state_dict()
-    return Checkpoint(Path("w.pth"), "0" * 64, "", weights)
+    return Checkpoint(Path("w.pth"), "0" * 64, "", weights, says)
 
 
 def test_the_only_variant_that_fits_needs_no_name() -> None:
@@ -141,6 +141,49 @@ def test_variants_whose_files_are_alike_must_be_named() -> None:
     with pytest.raises(CheckpointError, match=r"fits the variants official and vsr-auto, .* --variant"):
         choose_variant(shaped_like("official"), SPEC, None)
     assert choose_variant(shaped_like("official"), SPEC, "vsr-auto").name == "vsr-auto"
+
+
+def test_an_experiment_is_taken_only_where_it_is_named() -> None:
+    assert {"small", "masked"} <= set(fitting(shaped_like("small"), SPEC))
+    assert choose_variant(shaped_like("masked"), SPEC, None).name == "small"
+    assert choose_variant(shaped_like("masked"), SPEC, "masked").name == "masked"
+
+
+@pytest.mark.parametrize(
+    ("shape", "says", "asked", "chosen"),
+    [
+        ("small", "masked", None, "masked"),
+        ("official", "vsr-auto", None, "vsr-auto"),  # else it would have to be asked for
+        ("small", "masked", "small", "small"),  # who asks knows better
+        ("small", "official", None, "small"),  # it cannot be what it says
+        ("small", "of another program", None, "small"),
+    ],
+)
+def test_a_checkpoint_may_say_which_variant_it_is(shape: str, says: str, asked: str | None, chosen: str) -> None:
+    assert choose_variant(shaped_like(shape, says), SPEC, asked).name == chosen
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({"netG": WEIGHTS, "variant": "masked"}, "masked"),
+        ({"netG": WEIGHTS}, None),
+        ({"netG": WEIGHTS, "variant": 3}, None),
+        (WEIGHTS, None),
+    ],
+)
+def test_a_pth_says_its_variant_beside_the_weights(form: object, said: str | None, tmp_path: Path) -> None:
+    torch.save(form, tmp_path / "w.pth")
+    checkpoint = read_checkpoint(tmp_path / "w.pth", SPEC.containers)
+    assert checkpoint.variant == said
+    assert set(checkpoint.tensors) == set(WEIGHTS)
+
+
+def test_safetensors_say_their_variant_in_the_metadata(tmp_path: Path) -> None:
+    (tmp_path / "w.safetensors").write_bytes(save(dict(WEIGHTS), {"licence": "for tests", "variant": "masked"}))
+    assert read_checkpoint(tmp_path / "w.safetensors", SPEC.containers).variant == "masked"
+    (tmp_path / "w.safetensors").write_bytes(save(dict(WEIGHTS), {"licence": "for tests"}))
+    assert read_checkpoint(tmp_path / "w.safetensors", SPEC.containers).variant is None
 
 
 def test_a_misfit_says_what_is_missing_unknown_or_misshapen_and_what_would_fit() -> None:

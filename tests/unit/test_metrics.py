@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from calib.metrics import EQUAL_DB, psnr, psnr_in_hole, telea, warping_error
+from calib.metrics import EQUAL_DB, frechet_distance, psnr, psnr_in_hole, warping_error
 from tests.tolerances import TOLERANCE
 
 
@@ -56,19 +56,6 @@ def test_clips_of_different_lengths_cannot_be_compared() -> None:
         psnr_in_hole([flat(0)], [], [])
 
 
-def test_telea_fills_the_hole_from_its_rim_and_leaves_the_rest() -> None:
-    pytest.importorskip("cv2", reason="opencv-python-headless is not installed")
-    picture = flat(90, 24, 24)
-    picture[:, :, 2] = 200
-    hole = np.zeros((24, 24), np.bool_)
-    hole[8:14, 9:15] = True
-    damaged = picture.copy()
-    damaged[hole] = 0
-    filled = telea(damaged, hole)
-    assert (filled[~hole] == picture[~hole]).all()
-    assert np.abs(filled[hole].astype(int) - picture[hole]).max() <= TOLERANCE["telea", "levels on flat colour"]
-
-
 def test_what_follows_the_motion_does_not_flicker() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (8, 12, 3)).astype(np.uint8)
     moved = np.roll(picture, -2, axis=1)  # the camera goes right: what was at column x + 2 is now at column x
@@ -93,3 +80,34 @@ def test_a_clip_without_a_pixel_to_compare_has_no_warping_error() -> None:
         warping_error([flat(1), flat(2)], away, [np.ones((4, 6), np.bool_)] * 2)
     with pytest.raises(ValueError, match=r"shorter|longer"):
         warping_error([flat(1), flat(2)], [], [np.ones((4, 6), np.bool_)] * 2)
+
+
+def test_the_distance_of_single_features_is_that_of_means_and_deviations() -> None:
+    first, second = np.array([[1.0], [2.0], [6.0]]), np.array([[10.0], [14.0]])
+    # means 3 and 12, unbiased variances 7 and 8
+    wanted = (3 - 12) ** 2 + (math.sqrt(7) - math.sqrt(8)) ** 2
+    assert frechet_distance(first, second) == pytest.approx(wanted, abs=TOLERANCE["metrics", "frechet"])
+
+
+@pytest.mark.parametrize("clips", [3, 40], ids=["fewer than features", "more"])
+def test_the_distance_is_that_of_the_written_formula(clips: int) -> None:
+    generator = np.random.default_rng(clips)
+    first = generator.normal(size=(clips, 6)) @ generator.normal(size=(6, 6))
+    second = generator.normal(1, 2, (clips + 2, 6))
+    apart = first.mean(0) - second.mean(0)
+    one, other = np.cov(first, rowvar=False), np.cov(second, rowvar=False)
+    # the trace of a root is the sum of the roots of the eigenvalues; rounding leaves some just below zero
+    root = np.sqrt(np.clip(np.linalg.eigvals(one @ other).real, 0, None)).sum()
+    wanted = apart @ apart + np.trace(one) + np.trace(other) - 2 * root
+    assert frechet_distance(first, second) == pytest.approx(wanted, rel=TOLERANCE["metrics", "frechet by eigenvalues"])
+
+
+def test_equal_features_are_at_no_distance() -> None:
+    features = np.random.default_rng(0).normal(size=(5, 400)).astype(np.float32)
+    assert frechet_distance(features, features) == pytest.approx(0, abs=TOLERANCE["metrics", "frechet"])
+
+
+@pytest.mark.parametrize("shape", [(1, 4), (3, 5)], ids=["one clip", "another network"])
+def test_what_has_no_covariance_or_other_features_has_no_distance(shape: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="two or more"):
+        frechet_distance(np.zeros((3, 4)), np.zeros(shape))

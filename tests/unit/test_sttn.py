@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,11 +9,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
 
 from models._spec import Size, Window
-from models._sttn_stages import FILLER, StaticAttention
+from models._sttn_masking import SILENT
+from models._sttn_stages import StaticAttention
 from models.sttn import SPEC, PatchAttention, Sttn, official_patches, patchify, unpatchify
+from tests.attention import attend, attention_of, error
 from tests.tiny import HEIGHT, TINY, WIDTH, tiny_network
 from tests.tolerances import TOLERANCE
 
@@ -37,7 +37,9 @@ def test_a_variant_has_exactly_the_published_number_of_parameters(name: str) -> 
     assert sum(parameter.numel() for parameter in network.parameters()) == variant.parameters
 
 
-@pytest.mark.parametrize(("name", "keys"), [("official", 112), ("vsr-auto", 112), ("modelscope", 88), ("small", 88)])
+@pytest.mark.parametrize(
+    ("name", "keys"), [("official", 112), ("vsr-auto", 112), ("modelscope", 88), ("small", 88), ("masked", 88)]
+)
 def test_a_variant_has_exactly_the_published_keys(name: str, keys: int) -> None:
     variant = SPEC.variant(name)
     with torch.device("meta"):
@@ -95,54 +97,6 @@ def test_patches_follow_the_official_ratios_on_any_multiple_of_48() -> None:
 def test_a_size_that_patches_cannot_divide_is_refused_with_the_nearest_that_they_can(size: Size) -> None:
     with pytest.raises(ValueError, match=r"multiples of 48; the nearest is \d+x\d+"):
         TINY.build(size)
-
-
-def error(found: torch.Tensor, wanted: torch.Tensor) -> float:
-    """Largest difference, as a share of the largest value where that exceeds 1."""
-    return float((found - wanted).abs().max() / max(1.0, float(wanted.abs().max())))
-
-
-def attention_of(network: nn.Module, block: int = 0) -> PatchAttention:
-    attention = network.get_submodule(f"transformer.{block}.attention")
-    assert isinstance(attention, PatchAttention)
-    return attention
-
-
-def attend(layer: PatchAttention, picture: torch.Tensor, dead: np.ndarray | None = None) -> torch.Tensor:
-    """Attention of one clip `[T, C, h, w]` in double precision, token by token, from the written formula.
-
-    softmax(Q K^T / sqrt(d)) V per head; a token is one patch of one frame in (channel, row, column) order.  `dead`
-    `[T, h, w]` silences keys whose patch is masked by more than half, as the paper describes it.
-    """
-    x = picture.double().numpy()
-    weights = {key: value.double().numpy() for key, value in layer.state_dict().items()}
-
-    def project(name: str) -> np.ndarray:
-        kernel = weights[f"{name}_embedding.weight"][:, :, 0, 0]
-        return np.einsum("oc,tchw->tohw", kernel, x) + weights[f"{name}_embedding.bias"][None, :, None, None]
-
-    query, key, value = project("query"), project("key"), project("value")
-    result = np.zeros_like(x)
-    width = x.shape[1] // len(layer.patches)
-    for head, patch in enumerate(layer.patches):
-        group = slice(head * width, (head + 1) * width)
-        boxes = [
-            (frame, group, slice(row, row + patch.height), slice(column, column + patch.width))
-            for frame in range(x.shape[0])
-            for row in range(0, x.shape[2], patch.height)
-            for column in range(0, x.shape[3], patch.width)
-        ]
-        for box in boxes:
-            scores = np.array([np.vdot(query[box], key[other]) for other in boxes])
-            scores /= math.sqrt(width * patch.width * patch.height)
-            if dead is not None:
-                scores[[dead[frame, rows, columns].mean() > 0.5 for frame, _, rows, columns in boxes]] = -1e9
-            share = np.exp(scores - scores.max())
-            share /= share.sum()
-            result[box] = sum(weight * value[other] for weight, other in zip(share, boxes, strict=True))
-    kernel, bias = (torch.from_numpy(weights[f"output_linear.0.{kind}"]) for kind in ("weight", "bias"))
-    linear = torch.nn.functional.conv2d(torch.from_numpy(result), kernel, bias, padding=1)
-    return torch.nn.functional.leaky_relu(linear, 0.2)
 
 
 def test_attention_is_the_written_formula() -> None:
@@ -217,7 +171,7 @@ def test_fillers_in_a_fixed_window_weigh_nothing(targets: int, references: int) 
     real = torch.randn(targets + references, 16, 12, 24, generator=torch.Generator().manual_seed(5))
     slots = torch.full((7, 16, 12, 24), 3.0)  # what fillers hold does not matter
     slots[:targets], slots[4 : 4 + references] = real[:targets], real[targets:]
-    silent = torch.full((7,), FILLER)
+    silent = torch.full((7,), SILENT)
     silent[:targets], silent[4 : 4 + references] = 0.0, 0.0
     biases = [silent.repeat_interleave(int(port.shape[0]) // 7) for port in fixed.inputs[1:]]
     found = fixed.module(slots, *biases)[:targets]

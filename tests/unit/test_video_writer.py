@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import accumulate
 from pathlib import Path
@@ -198,6 +199,35 @@ def test_times_that_do_not_ascend_are_the_callers_mistake(tmp_path: Path) -> Non
     source = write_clip(tmp_path / "v.mp4", Clip(frames=3))
     with pytest.raises(ValueError, match="does not follow"):
         write_and_stop(tmp_path / "out.mp4", probe(source), read(source)[::-1], KeyboardInterrupt)
+
+
+@pytest.mark.parametrize("preset", ["ultrafast", "medium"])  # without and with pictures out of order
+def test_a_gap_of_hours_is_kept_to_the_tick(tmp_path: Path, preset: str) -> None:
+    info, frames = _with_gap(tmp_path, 2**28)
+    with writing(tmp_path / "out.mp4", info, Encoding("h264", preset=preset)) as writer:
+        for frame in frames:
+            writer.write(frame)
+    assert [frame.pts for frame in read(tmp_path / "out.mp4")] == [frame.pts for frame in frames]
+
+
+@pytest.mark.parametrize("ticks", [2**28 + 1, 2**31, 2**32, 2**32 + 3600])
+def test_a_gap_that_mp4_cannot_hold_is_refused_and_matroska_named(tmp_path: Path, ticks: int) -> None:
+    info, frames = _with_gap(tmp_path, ticks)
+    with pytest.raises(OutputError, match=r"frame 2 comes \d+ s after the one before it.*choose \.mkv"):
+        write_and_stop(tmp_path / "out.mp4", info, frames, KeyboardInterrupt)
+    with writing(tmp_path / "out.mkv", info) as writer:
+        for frame in frames:
+            writer.write(frame)
+    assert len(read(tmp_path / "out.mkv")) == len(frames)
+
+
+def _with_gap(folder: Path, ticks: int) -> tuple[VideoInfo, list[Frame]]:
+    """Six frames, the third so late."""
+    source = write_clip(folder / "v.mp4", Clip(frames=6, time_base=Fraction(1, 90_000), pts=range(0, 21_600, 3600)))
+    info = probe(source)
+    assert info.time_base == Fraction(1, 90_000)
+    late = [replace(frame, pts=frame.pts - 3600 + ticks) if frame.index >= 2 else frame for frame in read(source)]
+    return info, late
 
 
 def test_a_full_disk_is_told_in_one_line(tmp_path: Path) -> None:

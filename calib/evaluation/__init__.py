@@ -1,0 +1,1 @@
+"""A bundle and the classical baselines against the truth, on clips under holes."""

@@ -1,0 +1,206 @@
+"""Samples and batches: the same whatever makes them, and nothing broken passes unseen."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from models._spec import Size
+from runtime.errors import InputError, UsageError
+from tests.archives import one_line, write_set
+from tests.tolerances import TOLERANCE
+from training.archive import read_clips
+from training.dataset import MOST_BROKEN, Samples, Weighted, batches
+from training.sample import Batch, BrokenSample, Drawn, Sample, batched
+
+SIZE = Size(32, 20)
+
+
+@pytest.fixture
+def samples(tmp_path: Path) -> Samples:
+    """Of clips of which one is too short, so that some are skipped."""
+    write_set(tmp_path / "mine", {"walk": 9, "run": 7, "short": 2})
+    return Samples([Weighted(read_clips(tmp_path, "mine", "train"), 1)], SIZE, 4, seed=5)
+
+
+def first(count: int, made: Generator[Batch, None, None]) -> list[Batch]:
+    """The first batches; what makes more is ended."""
+    with closing(made) as going:
+        return list(islice(going, count))
+
+
+def same(left: Batch, right: Batch) -> bool:
+    return (
+        torch.equal(left.frames, right.frames)
+        and torch.equal(left.masks, right.masks)
+        and left.skipped == right.skipped
+    )
+
+
+@dataclass(frozen=True)
+class Flat:
+    """Clips of one colour, or broken ones."""
+
+    level: int
+    broken: bool = False
+
+    def __len__(self) -> int:
+        return 1
+
+    def draw(self, generator: np.random.Generator, frames: int, size: Size) -> Drawn:
+        if self.broken:
+            raise BrokenSample(f"clip {self.level}: broken; replace it")
+        return Drawn(np.full((frames, size.height, size.width, 3), self.level, np.uint8), tuple(range(frames)), frames)
+
+
+@dataclass(frozen=True)
+class Telling(Flat):
+    """White where the process ignores Ctrl-C, else black."""
+
+    def draw(self, generator: np.random.Generator, frames: int, size: Size) -> Drawn:
+        level = 255 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN else 0
+        return Flat(level).draw(generator, frames, size)
+
+
+def test_a_sample_is_a_function_of_seed_and_number(samples: Samples, tmp_path: Path) -> None:
+    def equal(left: Sample, right: Sample) -> bool:
+        return np.array_equal(left.frames, right.frames) and np.array_equal(left.holes, right.holes)
+
+    again = Samples([Weighted(read_clips(tmp_path, "mine", "train"), 1)], SIZE, 4, seed=5)
+    backwards = {index: again[index] for index in (7, 3, 0)}
+    assert all(equal(samples[index], sample) for index, sample in backwards.items())
+    assert not equal(samples[0], samples[1])
+    other = Samples([Weighted(read_clips(tmp_path, "mine", "train"), 1)], SIZE, 4, seed=6)
+    assert not equal(samples[0], other[0])
+    assert samples[0].frames.shape == (4, 20, 32, 3)
+    assert samples[0].holes.shape == (4, 20, 32)
+
+
+def test_workers_and_resumption_change_nothing(samples: Samples) -> None:
+    alone = first(5, batches(samples, 0, 3, workers=0))
+    assert all(
+        same(left, right) for left, right in zip(alone, first(5, batches(samples, 0, 3, workers=2)), strict=True)
+    )
+    resumed = first(2, batches(samples, 3 * 3, 3, workers=2))
+    assert all(same(left, right) for left, right in zip(alone[3:], resumed, strict=True))
+    assert any(batch.skipped for batch in alone)
+
+
+def test_workers_start_although_the_run_has_threads(samples: Samples) -> None:
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    try:
+        for _ in range(20):
+            cv2.resize(np.zeros((480, 640), np.uint8), (431, 239))  # large enough for OpenCV's threads
+        time.sleep(0.3)  # until they lie down: one that is awake would be no danger
+        assert first(1, batches(samples, 0, 2, workers=1))[0].frames.shape[0] == 2
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def test_ranks_together_see_what_one_sees(samples: Samples) -> None:
+    alone = first(3, batches(samples, 8, 4, workers=0))
+    ranks = [first(3, batches(samples, 8, 2, workers=0, rank=rank, world=2)) for rank in range(2)]
+    for whole, even, odd in zip(alone, *ranks, strict=True):
+        assert torch.equal(whole.frames[0::2], even.frames)
+        assert torch.equal(whole.frames[1::2], odd.frames)
+        assert torch.equal(whole.masks[1::2], odd.masks)
+
+
+def test_the_runs_own_random_numbers_are_left_alone(samples: Samples) -> None:
+    state = torch.get_rng_state()
+    first(2, batches(samples, 0, 2, workers=0))
+    first(2, batches(samples, 0, 2, workers=1))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_batches_are_what_the_network_takes() -> None:
+    frames = np.zeros((2, 16, 24, 3), np.uint8)
+    frames[1, 3, 5] = (255, 51, 0)
+    holes = np.zeros((2, 16, 24), np.bool_)
+    holes[1, 3, 5] = True
+    batch = batched([Sample(frames, holes, ("a; b",)), Sample(frames * 0, ~holes, ())])
+    assert batch.frames.shape == (2, 2, 3, 16, 24)
+    assert batch.masks.shape == (2, 2, 1, 16, 24)
+    assert batch.frames.dtype == batch.masks.dtype == torch.float32
+    assert batch.frames.is_contiguous()
+    near = TOLERANCE["batch", "float32"]
+    assert batch.frames[0, 1, :, 3, 5].tolist() == pytest.approx([1, -0.6, -1], abs=near)
+    assert batch.frames[1].unique().tolist() == [-1]
+    assert batch.masks[0].sum() == batch.masks[0, 1, 0, 3, 5] == 1
+    assert batch.masks[1].sum() == 2 * 16 * 24 - 1
+    assert batch.skipped == ("a; b",)
+
+
+def test_sources_are_drawn_from_by_their_weights() -> None:
+    samples = Samples([Weighted(Flat(1), 3), Weighted(Flat(2), 0), Weighted(Flat(3), 1)], SIZE, 1, seed=0)
+    levels = [int(samples[index].frames[0, 0, 0, 0]) for index in range(800)]
+    assert set(levels) == {1, 3}
+    assert levels.count(1) / 800 == pytest.approx(0.75, abs=TOLERANCE["sampling", "share"])
+
+
+def test_the_mask_moves_with_the_clips_frames_not_with_the_samples() -> None:
+    @dataclass(frozen=True)
+    class Distant(Flat):
+        def draw(self, generator: np.random.Generator, frames: int, size: Size) -> Drawn:
+            return Drawn(np.zeros((2, size.height, size.width, 3), np.uint8), (0, 79), 80)
+
+    samples = Samples([Weighted(Distant(0), 1)], Size(432, 240), 2, seed=1)
+    moved: list[float] = []
+    for index in range(40):
+        before, after = (np.argwhere(hole).mean(axis=0) for hole in samples[index].holes)
+        moved.append(float(np.hypot(*(after - before))))
+    assert max(moved) > 30  # pixels: 3 a frame at most at first, so far only over many frames
+
+
+def test_a_worker_leaves_ctrl_c_to_the_run() -> None:
+    samples = Samples([Weighted(Telling(0), 1)], SIZE, 1, seed=0)
+    assert first(1, batches(samples, 0, 1, workers=1))[0].frames.min() == 1
+    assert first(1, batches(samples, 0, 1, workers=0))[0].frames.max() == -1
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_where_all_is_broken_one_line_says_so(workers: int) -> None:
+    samples = Samples([Weighted(Flat(9, broken=True), 1)], SIZE, 1, seed=0)
+    with pytest.raises(InputError) as caught:
+        first(1, batches(samples, 0, 2, workers))
+    assert str(caught.value) == f"{MOST_BROKEN} samples in a row were broken, the last: clip 9: broken; replace it"
+
+
+def test_what_is_broken_is_replaced_by_another_draw_and_told() -> None:
+    samples = Samples([Weighted(Flat(9, broken=True), 1), Weighted(Flat(5), 1)], SIZE, 1, seed=0)
+    skipped = [samples[index].skipped for index in range(400)]
+    told = sum(map(len, skipped))
+    assert {line for lines in skipped for line in lines} == {"clip 9: broken; replace it"}
+    assert told / (told + 400) == pytest.approx(0.5, abs=TOLERANCE["sampling", "share"])
+    (batch,) = first(1, batches(samples, 0, 50, workers=0))
+    assert batch.skipped == tuple(line for lines in skipped[:50] for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("weights", "size", "frames", "seed"),
+    [
+        ([], SIZE, 4, 0),
+        ([0.0], SIZE, 4, 0),
+        ([2.0, -1.0], SIZE, 4, 0),
+        ([float("nan")], SIZE, 4, 0),
+        ([float("inf")], SIZE, 4, 0),
+        ([1.0], Size(15, 20), 4, 0),
+        ([1.0], SIZE, 0, 0),
+        ([1.0], SIZE, 4, -1),
+    ],
+)
+def test_what_gives_no_samples_is_refused(weights: list[float], size: Size, frames: int, seed: int) -> None:
+    with pytest.raises(UsageError) as caught:
+        Samples([Weighted(Flat(1), weight) for weight in weights], size, frames, seed)
+    assert one_line(str(caught.value))

@@ -1,0 +1,145 @@
+"""From sources to samples to batches: each a function of the seed and its number, whatever makes it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count, islice
+from multiprocessing.context import BaseContext
+from typing import cast
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from calib.random_masks import SMALLEST, random_hole
+from models._spec import Size
+from runtime.errors import InputError, UsageError
+from training.sample import Batch, BrokenSample, ClipSource, Sample, batched
+
+MOST_BROKEN = 50  # candidates in a row; more are no accident
+
+
+@dataclass(frozen=True, slots=True)
+class Weighted:
+    """A source and how often it is drawn from."""
+
+    source: ClipSource
+    weight: float  # over the sum of all weights
+
+
+class Samples(Dataset[Sample]):
+    """Endless: any number from 0 on gives a sample, the same one for the same seed, size and frames.
+
+    Raises `UsageError` for what can give none.
+    """
+
+    def __init__(self, sources: Sequence[Weighted], size: Size, frames: int, seed: int) -> None:
+        weights = np.array([weighted.weight for weighted in sources], np.float64)
+        if not (weights.size and np.isfinite(weights).all() and weights.min() >= 0 and weights.sum() > 0):
+            raise UsageError(f"weights of the sources: {weights.tolist()}; wanted one above 0, and none below")
+        if frames < 1 or min(size.width, size.height) < SMALLEST or seed < 0:
+            raise UsageError(
+                f"samples of {frames} frames of {size}, seed {seed}: wanted a frame at least, {SMALLEST} pixels a side "
+                f"and a seed from 0 on"
+            )
+        self.size, self.frames, self.seed = size, frames, seed
+        self._sources = tuple(weighted.source for weighted in sources)
+        self._until = np.cumsum(weights) / weights.sum()
+
+    def __getitem__(self, index: int) -> Sample:
+        """Sample number `index`; raises `InputError` when one candidate after the other is broken."""
+        generator = np.random.default_rng((self.seed, index))
+        skipped: list[str] = []
+        while len(skipped) < MOST_BROKEN:
+            # The last share is 1 up to rounding, and the draw is below 1.
+            chosen = min(int(np.searchsorted(self._until, generator.random(), side="right")), len(self._sources) - 1)
+            try:
+                drawn = self._sources[chosen].draw(generator, self.frames, self.size)
+            except BrokenSample as broken:
+                skipped.append(str(broken))
+                continue
+            hole = random_hole(generator, drawn.length, self.size.width, self.size.height)
+            return Sample(drawn.frames, hole.at(drawn.indices), tuple(skipped))
+        raise InputError(f"{len(skipped)} samples in a row were broken, the last: {skipped[-1]}")
+
+
+def batches(
+    samples: Samples, first: int, batch: int, workers: int, rank: int = 0, world: int = 1, *, pin: bool = False
+) -> Generator[Batch, None, None]:
+    """Batches of `batch` samples without end, from sample `first + rank` on, every `world`-th.
+
+    So `world` ranks together see what one rank sees in batches of `world * batch`.  `workers` processes make them, 0:
+    this one; closing the generator ends them.  `pin` puts batches into page-locked memory.  Raises `InputError` when
+    the sources give nothing usable.
+    """
+    loader = DataLoader(
+        _Guarded(samples),
+        batch_sampler=_Numbers(first + rank, world, batch),
+        num_workers=workers,
+        collate_fn=_collate,
+        worker_init_fn=_begin_worker,
+        multiprocessing_context=_clean_processes() if workers else None,
+        pin_memory=pin,
+        prefetch_factor=4 if workers else None,
+        generator=torch.Generator().manual_seed(0),  # else each loader would take a number from the run's own
+    )
+    for made in cast("Iterable[Batch | InputError]", loader):  # its type is of samples, not of what _collate gives
+        if isinstance(made, InputError):
+            raise made
+        yield made
+
+
+@dataclass(frozen=True, slots=True)
+class _Numbers:
+    """Numbers of the samples of each batch."""
+
+    first: int
+    step: int
+    batch: int
+
+    def __iter__(self) -> Iterator[list[int]]:
+        numbers = count(self.first, self.step)
+        while True:
+            yield list(islice(numbers, self.batch))
+
+
+@dataclass(frozen=True)
+class _Guarded(Dataset["Sample | InputError"]):
+    """Gives a user's error instead of raising it: what is raised in a worker arrives as a page of traceback."""
+
+    samples: Samples
+
+    def __getitem__(self, index: int) -> Sample | InputError:
+        try:
+            return self.samples[index]
+        except InputError as error:
+            return error
+
+
+def _collate(made: Sequence[Sample | InputError]) -> Batch | InputError:
+    samples: list[Sample] = []
+    for sample in made:
+        if isinstance(sample, InputError):
+            return sample
+        samples.append(sample)
+    return batched(samples)
+
+
+def _clean_processes() -> BaseContext:
+    """How workers are started: from a process without threads.
+
+    A fork of the run itself would have OpenCV's and PyTorch's threads in its books but not in being, and wait for them
+    for ever (cv2.setNumThreads does, once the run has resized a picture).
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch", "training.dataset"])  # imported once, not in every worker
+    return context
+
+
+def _begin_worker(_number: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run finishes its step and needs the batches until then
+    cv2.setNumThreads(1)  # the workers are the threads

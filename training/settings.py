@@ -1,0 +1,40 @@
+"""What is checked and set in PyTorch before a run, so that it fails in its first second or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from runtime.errors import OutputError, UsageError
+from training.config import Config
+from training.distributed import World
+from training.networks import make_generator
+
+
+def check(config: Config) -> None:
+    """Raise `UsageError` where a phase asks for a network that cannot be."""
+    with torch.device("meta"):
+        for phase in config.phases:
+            make_generator(config.model, phase.size, phase.patches)
+        if config.validation.size is not None:
+            make_generator(config.model, config.validation.size, config.patches_at(config.validation.size))
+
+
+def settle(config: Config, world: World) -> None:
+    """Tell PyTorch how to compute; raises `UsageError` where a batch cannot be shared by all processes."""
+    for phase in config.phases:
+        if phase.batch % world.size:
+            raise UsageError(f"phases.batch: found {phase.batch}, wanted a multiple of the {world.size} processes")
+    if config.speed.threads:
+        torch.set_num_threads(config.speed.threads)
+    torch.backends.cudnn.benchmark = True  # samples of a phase have one size
+    torch.set_float32_matmul_precision("high")  # TF32 where float32 is asked for on a GPU; nothing on a processor
+
+
+def make_folder(folder: Path) -> None:
+    """The run's folder; raises `OutputError`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made: {error.strerror}; say where else with --out") from None

@@ -1,0 +1,54 @@
+"""What a run is between two steps: all that the next step depends on, beside the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from training.average import Average
+from training.config import Config
+from training.networks import first_generator, make_discriminator
+
+Table = dict[str, Any]  # what an optimiser makes of itself
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Tensors of the networks, the optimisers and the average.
+
+    No random generator is among it: after the first weights nothing is drawn but samples, and those follow from the
+    seed and their number (training/dataset.py).
+    """
+
+    step: int  # steps done
+    generator: dict[str, Tensor]
+    average: dict[str, Tensor]
+    discriminator: dict[str, Tensor] | None = None
+    generator_optimiser: Table | None = None  # none: a fresh one
+    discriminator_optimiser: Table | None = None
+    best_db: float | None = None  # of the validations so far
+    config: Mapping[str, str] | None = None  # `Config.described` of the run so far; none: not known
+
+
+def first_state(config: Config) -> State:
+    """Before the first step; raises `CheckpointError` when the weights to begin with cannot be used."""
+    generator = first_generator(config)
+    discriminator = make_discriminator(config.objective, config.seed)
+    return State(
+        step=0,
+        generator=generator.state_dict(),
+        average=Average(generator, config.optimiser.average).state,
+        discriminator=None if discriminator is None else discriminator.state_dict(),
+    )
+
+
+def make_adam(network: nn.Module, rate: float, betas: tuple[float, float], state: Table | None) -> torch.optim.Adam:
+    """Adam over all weights, in the network's own order, as the published checkpoints number them."""
+    optimiser = torch.optim.Adam(network.parameters(), lr=rate, betas=betas)
+    if state is not None:
+        optimiser.load_state_dict(state)
+    return optimiser

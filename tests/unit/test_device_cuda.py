@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from types import ModuleType
@@ -114,10 +115,15 @@ def test_pinned_memory_is_not_filled_again_before_it_was_copied(device: CudaDevi
 
 def test_pinned_memory_is_not_overwritten_before_it_was_taken(device: CudaDevice) -> None:
     tensor, taken = device.allocate(Form((5,))), list[float]()
+
+    def take(array: HostArray) -> None:
+        time.sleep(0.03)  # the GPU is far ahead by then
+        taken.append(float(array[0]))
+
     with closing(device.stream("any")) as stream:
         for number in range(20):
             stream.write(tensor, filled(number))
-            stream.read(tensor, lambda array: taken.append(float(array[0])))
+            stream.read(tensor, take)
         stream.mark().wait()
     assert taken == list(range(20))
 
@@ -132,6 +138,21 @@ def test_a_stream_waits_for_another(device: CudaDevice) -> None:
             one.wait(other.read(tensor, lambda array, seen=seen: seen.append(float(array[0]))))
             other.mark().wait()
             assert seen == [number]
+
+
+def test_a_stream_waits_for_what_the_host_does_in_another(device: CudaDevice) -> None:
+    order: list[str] = []
+
+    def slow() -> None:
+        time.sleep(0.02)
+        order.append("first")
+
+    with closing(device.stream("one")) as one, closing(device.stream("other")) as other:
+        one.run(slow)
+        other.wait(one.mark())
+        other.run(lambda: order.append("second"))
+        other.mark().wait()
+    assert order == ["first", "second"]
 
 
 def test_work_of_the_host_is_done_in_the_streams_order(device: CudaDevice) -> None:

@@ -160,15 +160,15 @@ def test_closing_drops_what_is_enqueued_but_not_those_who_wait(stream: WorkerStr
 
 
 def test_streams_that_wait_for_each_other_are_closed_all_the_same() -> None:
-    """The first to be closed waits for an event of the last, whose stream has far too much to do."""
+    """Those that are closed first wait for an event of the last, whose stream has far too much to do."""
     before = threading.active_count()
     device = HostDevice(Clock(), threads=True)
     began = time.monotonic()
     with open_streams(device) as streams:
         for _ in range(1000):
-            streams.download.run(lambda: time.sleep(0.1))
-        event = streams.download.mark()
-        for stream in (streams.upload, streams.encoder, streams.transformer, streams.decoder):
+            streams.upload.run(lambda: time.sleep(0.1))
+        event = streams.upload.mark()
+        for stream in (streams.encoder, streams.transformer, streams.decoder, streams.download):
             stream.wait(event)
     assert threading.active_count() == before
     assert time.monotonic() - began < PATIENCE_S
@@ -217,9 +217,11 @@ def test_a_buffer_that_is_held_is_passed_over_while_there_may_be_another(stream:
     assert second is not first
     again = pool.take(Form((4,)), stream)  # two are held: the one that came back first is taken, and waited for
     assert again is first
-    assert not stream.mark().done()
+    written = stream.mark()
+    time.sleep(0.05)
+    assert not written.done()
     first_read.reach(None)
-    stream.mark().wait()
+    written.wait()
     second_read.reach(None)
     assert pool.take(Form((4,)), stream) is second
 

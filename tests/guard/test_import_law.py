@@ -123,6 +123,7 @@ def _lay_out(folder: Path) -> None:
         (folder / name / "__init__.py").touch()
     modules = {
         *BROKEN,
+        "runtime/_bundle_records.py",
         "runtime/_strict.py",
         "runtime/errors.py",
         "runtime/frame.py",

@@ -10,12 +10,16 @@ from pathlib import Path
 from onnx import ModelProto, checker
 
 from export import VERSION
+from export._precision_islands import lower_measured
 from export.checkpoint import load
+from export.engines import compile_stage
 from export.frames import network_frames
 from export.graph import refuse_shape_arithmetic, simplify
-from export.parity import Array, compare, make_feed
+from export.parity import Array, Comparison, compare, make_feed
 from export.plan import Plan, pixel_rule
 from export.storage import exact_in_half, store_half
+from export.targets._target import Half
+from export.targets.onnx import TARGET as GRAPH
 from export.trace import trace
 from models._spec import Port, Stage
 from runtime import bundle
@@ -28,6 +32,7 @@ from runtime.bundle import (
     ScheduleRule,
     StageSpec,
     TensorSpec,
+    TypedGraph,
 )
 
 Progress = Callable[[str], None]  # told what is being done now
@@ -50,11 +55,16 @@ def build(plan: Plan, clip: Path, progress: Progress, *, force: bool) -> Manifes
         for stage in stages:
             progress(f"tracing {stage.name}")
             graphs.append(make_graph(stage, halves=halves))
-        parity = tuple(compare_stages(plan, stages, graphs, clip, progress))
+        compared = tuple(compare_stages(plan, stages, graphs, clip, progress))
         records: list[StageSpec] = []
-        for stage, graph in zip(stages, graphs, strict=True):
+        for index, (stage, graph) in enumerate(zip(stages, graphs, strict=True)):
             progress(f"writing {stage.name}")
-            records.append(_write(plan, stage, graph, folder))
+            record = _write(stage, graph, folder)
+            if plan.half is not None:
+                progress(f"comparing {stage.name} in {plan.half}")
+                record = replace(record, typed=(_lower(plan.half, graph, compared[index], folder),))
+            records.append(compile_stage(folder, record, plan.job, progress))
+        parity = tuple(comparison.record for comparison in compared)
         manifest = _manifest(plan, tuple(records), parity, halves=halves)
         bundle.write_manifest(folder, manifest)
     return manifest
@@ -73,8 +83,8 @@ def make_graph(stage: Stage, *, halves: bool) -> ModelProto:
 
 def compare_stages(
     plan: Plan, stages: Sequence[Stage], graphs: Sequence[ModelProto], clip: Path, progress: Progress
-) -> Iterator[ParityRecord]:
-    """A full window; and, where any number of frames goes, a lone frame, the shortest there is."""
+) -> Iterator[Comparison]:
+    """All stages on a full window; and, where any number of frames goes, a lone frame, the shortest there is."""
     windows = [plan.window] if plan.fixed else [plan.window, replace(plan.window, targets=1, references=0)]
     frames = network_frames(clip, pixel_rule(plan.variant, plan.size), plan.window.targets + plan.window.references)
     for window in windows:
@@ -84,16 +94,26 @@ def compare_stages(
             progress(f"comparing {stage.name} with PyTorch on {call} frames")
             comparison = compare(stage, graph, make_feed(stage, value, window), f"{clip.name}, {call}")
             value = comparison.wanted
-            yield comparison.record
+            yield comparison
 
 
-def _write(plan: Plan, stage: Stage, graph: ModelProto, folder: Path) -> StageSpec:
-    files: dict[str, FileRecord] = {}
-    for target in plan.targets:
-        path = folder / f"{stage.name}{target.suffix}"
-        target.write(graph, path)
-        files[target.name] = bundle.file_record(folder, path)
+def _write(stage: Stage, graph: ModelProto, folder: Path) -> StageSpec:
+    """The stage with its graph, which every bundle holds."""
+    files = {GRAPH.name: _save(graph, folder / f"{stage.name}{GRAPH.suffix}")}
     return StageSpec(stage.name, _tensors(stage.inputs), _tensors(stage.outputs), files)
+
+
+def _lower(half: Half, graph: ModelProto, compared: Comparison, folder: Path) -> TypedGraph:
+    """The stage's graph in half precision, from which engines are compiled."""
+    lowered = lower_measured(graph, half, compared.feed, compared.wanted, compared.record)
+    checker.check_model(lowered.graph, full_check=True)
+    file = _save(lowered.graph, folder / f"{compared.record.stage}.{half}{GRAPH.suffix}")
+    return TypedGraph(half, file, lowered.kept_float32, lowered.parity)
+
+
+def _save(graph: ModelProto, path: Path) -> FileRecord:
+    path.write_bytes(graph.SerializeToString(deterministic=True))
+    return bundle.file_record(path.parent, path)
 
 
 def _tensors(ports: Sequence[Port]) -> tuple[TensorSpec, ...]:
@@ -128,6 +148,7 @@ def _manifest(plan: Plan, stages: tuple[StageSpec, ...], parity: tuple[ParityRec
                 "size": str(plan.size),
                 "frames": f"{window.targets}+{window.references}" if plan.fixed else "any",
                 "target": ",".join(target.name for target in plan.targets),
+                "half": plan.half or "none",
             },
         ),
     )

@@ -14,11 +14,13 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 import models
 from runtime.arguments import OneLineParser
+from runtime.engines import unverified
 from runtime.errors import UsageError, VidmendError
 
 if TYPE_CHECKING:
     from export.build import Progress as Say
     from export.plan import Plan
+    from export.targets._target import Options
     from runtime.bundle import Manifest
 
 _EXAMPLES = """\
@@ -50,13 +52,37 @@ def build_parser() -> argparse.ArgumentParser:
     add("--model", default=models.DEFAULT, metavar="NAME", help="network (default: %(default)s)")
     add("--variant", metavar="V", help="trained form of the network (default: the one that fits, if only one does)")
     add("--out", type=Path, metavar="DIR", help="the bundle's folder (default: bundles/MODEL-VARIANT)")
-    add("--target", default="onnx", metavar="NAME,...", help="what to make of each stage (default: %(default)s)")
-    add("--fp16", action="store_true", help="half precision, for targets that compile")
+    add("--target", metavar="NAME,...", help="what to make of each stage (default: onnx; in half, what is installed)")
+    add("--fp16", action="store_true", help="half precision for engines; CPUs keep their float32 graphs")
+    add("--bf16", action="store_true", help="the same in bfloat16")
     add("--size", metavar="WxH", help="picture size of the network, multiples of 48 (default: the variant's own)")
     add("--frames", metavar="N+R", help="exactly N target and R reference frames in a call (default: any number)")
     add("--force", action="store_true", help="replace an existing bundle")
     add("--dry-run", action="store_true", help="check everything, say what would be made, write nothing")
+    add("--compile", type=Path, metavar="BUNDLE", help="add engines to a bundle, from its own graphs")
+    add("--inspect", type=Path, metavar="BUNDLE", help="print all that is in a bundle, and what of it runs here")
+    _add_engine_options(parser)
     return parser
+
+
+def _add_engine_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("engines").add_argument
+    add(
+        "--compute-capabilities",
+        metavar="N.N,...",
+        help="GPUs to build for, such as 8.6,8.9 (TensorRT-RTX; default: all)",
+    )
+    add(
+        "--frames-range",
+        metavar="A,B,C",
+        help="windows of A to C frames, fastest at B (default: exactly the schedule's)",
+    )
+    add("--workspace", type=int, metavar="MIB", help="scratch memory that a layer may use")
+    add("--opt-level", type=int, choices=range(6), metavar="0-5", help="build time against speed")
+    add("--timing-cache", type=Path, metavar="FILE", help="timings kept from build to build (TensorRT)")
+    add("--hardware-compat", action="store_true", help="engines for every GPU of SM 8.0 or later (TensorRT 8.6)")
+    add("--version-compat", action="store_true", help="engines for later versions of the library (TensorRT 8.6)")
+    add("--strip-weights", action="store_true", help="engines without weights, refitted when loaded (TensorRT 10)")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -64,6 +90,10 @@ def main(arguments: Sequence[str]) -> int:
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     options = build_parser().parse_args(arguments)
     try:
+        if options.inspect is not None:
+            return _inspect(options.inspect)
+        if options.compile is not None:
+            return _compile(options, console)
         _check_installed()
         return _run(options, console)
     except VidmendError as error:
@@ -72,6 +102,44 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         console.print("export.py: interrupted; nothing was written")
         return 130
+
+
+def _inspect(root: Path) -> int:
+    from export.inspection import inspect
+
+    print("\n".join(inspect(root)))
+    return 0
+
+
+def _compile(options: argparse.Namespace, console: Console) -> int:
+    from export.compile import compile_into
+
+    if options.checkpoint is not None or options.fp16 or options.bf16:
+        raise UsageError("--compile takes the bundle's own graphs, in the type that they have; leave the rest out")
+    with _progress(console) as say:
+        compile_into(options.compile, _targets(options), _engine_options(options), say)
+    return _inspect(options.compile)
+
+
+def _targets(options: argparse.Namespace) -> list[str]:
+    return [] if options.target is None else options.target.split(",")
+
+
+def _engine_options(options: argparse.Namespace) -> Options:
+    from export.choice import parse_capabilities, parse_range
+    from export.targets._target import Options
+
+    listed = options.compute_capabilities
+    return Options(
+        capabilities=parse_capabilities(listed) if listed else (),
+        workspace_mib=options.workspace,
+        opt_level=options.opt_level,
+        timing_cache=options.timing_cache,
+        hardware_compat=options.hardware_compat,
+        version_compat=options.version_compat,
+        strip_weights=options.strip_weights,
+        frames=parse_range(options.frames_range) if options.frames_range else None,
+    )
 
 
 def _run(options: argparse.Namespace, console: Console) -> int:
@@ -88,8 +156,10 @@ def _run(options: argparse.Namespace, console: Console) -> int:
                 model=options.model,
                 variant=options.variant,
                 out=options.out,
-                targets=options.target.split(","),
+                targets=_targets(options),
                 fp16=options.fp16,
+                bf16=options.bf16,
+                options=_engine_options(options),
                 size=parse_size(options.size) if options.size else None,
                 frames=parse_frames(options.frames) if options.frames else None,
             )
@@ -108,12 +178,27 @@ def _report(plan: Plan, manifest: Manifest) -> list[str]:
         f"  PSNR {record.psnr_db:.1f} dB"
         for record in manifest.parity
     ]
-    size = sum(record.size_bytes for stage in manifest.stages for record in stage.files.values())
+    files = [record for stage in manifest.stages for record in stage.files.values()]
+    files += [item.file for stage in manifest.stages for item in (*stage.typed, *stage.engines)]
+    size = sum(record.size_bytes for record in files)
     return [
         "graphs against PyTorch, float32:",
         *lines,
+        *_typed(manifest),
         f"bundle: {plan.out} ({size / 1e6:.1f} MB, weights stored as {manifest.precision.storage})",
     ]
+
+
+def _typed(manifest: Manifest) -> list[str]:
+    """The half-precision graphs' errors, and what is not known of the engines."""
+    typed = [graph for stage in manifest.stages for graph in stage.typed]
+    lines = [
+        f"{graph.parity.stage:<12} {graph.parity.frames:<24} max abs {graph.parity.max_abs:.2e} (allowed "
+        f"{graph.parity.tolerance:.2e})  PSNR {graph.parity.psnr_db:.1f} dB, {len(graph.kept_float32)} nodes in float32"
+        for graph in typed
+    ]
+    doubts = [doubt for stage in manifest.stages for engine in stage.engines if (doubt := unverified(engine))]
+    return [*([f"graphs in {typed[0].compute} against float32:"] if typed else []), *lines, *doubts]
 
 
 @contextmanager

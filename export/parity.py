@@ -6,7 +6,7 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ class Comparison:
     """What came out of running a stage both ways."""
 
     record: ParityRecord
+    feed: Feed  # what both saw
     wanted: Array  # PyTorch's output, the next stage's input
 
 
@@ -103,21 +104,33 @@ def compare(stage: Stage, model: ModelProto, feed: Feed, frames: str) -> Compari
             f"stage '{stage.name}' ({frames}): onnxruntime gives shape {list(found.shape)}, PyTorch "
             f"{list(wanted.shape)}; nothing was written, please report it"
         )
-    record = ParityRecord(
-        stage=stage.name,
-        runner="onnxruntime",
-        frames=frames,
-        max_abs=_finite_max(np.abs(found - wanted)),
-        tolerance=allowed,
-        psnr_db=_psnr_db(found.astype(np.float64), wanted.astype(np.float64)),
-        nan_count=int(np.isnan(found).sum()),
-    )
+    record = replace(measure(found, wanted), stage=stage.name, frames=frames, tolerance=allowed)
     if not bool(verdict) or record.nan_count:
         raise ExportError(
             f"stage '{stage.name}' ({frames}): onnxruntime differs from PyTorch by {record.max_abs:.3g}, "
             f"allowed {record.tolerance:.3g}, {record.nan_count} NaN; nothing was written, please report it"
         )
-    return Comparison(record, wanted)
+    return Comparison(record, feed, wanted)
+
+
+def measure(found: Array, wanted: Array) -> ParityRecord:
+    """How far onnxruntime's `found` is from `wanted`; the caller adds the stage, the frames and what is allowed."""
+    return ParityRecord(
+        stage="",
+        runner="onnxruntime",
+        frames="",
+        max_abs=_finite_max(np.abs(found - wanted)),
+        tolerance=0.0,
+        psnr_db=_psnr_db(found.astype(np.float64), wanted.astype(np.float64)),
+        nan_count=int(np.isnan(found).sum()),
+    )
+
+
+def run_graph(model: ModelProto, feed: Feed, output: str) -> Array:
+    """One output of the graph as onnxruntime computes it on the CPU."""
+    with G_LOGGER.verbosity(G_LOGGER.CRITICAL), OnnxrtRunner(_session(model)) as opened:
+        runner: Any = opened
+        return np.array(runner.infer(dict(feed))[output])
 
 
 def _output(results: Any, runner: BaseRunner, name: str) -> Array:

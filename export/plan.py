@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import models
-from export import targets
 from export.checkpoint import Checkpoint, choose_variant, read_checkpoint
-from export.targets._target import Target
+from export.choice import choose_targets, half_of, precision_notes
+from export.engines import Job, lengths
+from export.targets._target import Half, Options, Target
 from models._spec import ModelSpec, Size, Variant, Window
 from runtime.bundle import MANIFEST, PixelRule
-from runtime.errors import ExportError, UsageError
+from runtime.errors import UsageError
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "assets" / "weights"
 
@@ -26,10 +27,12 @@ class Request:
     model: str
     variant: str | None
     out: Path | None
-    targets: Sequence[str]
+    targets: Sequence[str]  # none: what is installed here, where a half precision is asked for
     fp16: bool
     size: Size | None
     frames: tuple[int, int] | None  # targets, references
+    bf16: bool = False
+    options: Options = field(default_factory=Options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +48,20 @@ class Plan:
     targets: tuple[Target, ...]
     out: Path
     notes: tuple[str, ...]  # what the user should know, one line each
+    half: Half | None = None  # in which graphs are written besides, for engines to be compiled from
+    options: Options = field(default_factory=Options)  # how engines are built
+
+    @property
+    def job(self) -> Job:
+        """What the stages are compiled to."""
+        window = (self.window.targets, self.window.references)
+        return Job(self.targets, self.options, lengths(window, self.options.frames))
 
 
 def make_plan(request: Request) -> Plan:
     """Check the wishes and read the checkpoint; raises a `VidmendError` that names the first thing that cannot be."""
-    chosen = _targets(request.targets)
+    half = half_of(fp16=request.fp16, bf16=request.bf16)
+    chosen = choose_targets(request.targets, half, request.options)
     spec = _spec(request.model)
     if request.variant is not None:
         _variant(spec, request.variant)
@@ -64,6 +76,10 @@ def make_plan(request: Request) -> Plan:
     except ValueError as error:
         raise UsageError(f"--size {size}: {error} ({spec.size_rule})") from None
     fixed = request.frames is not None or any(target.fixed_window for target in chosen)
+    if request.options.frames is not None:
+        if request.frames is not None:
+            raise UsageError("--frames and --frames-range: a fixed window, or windows of a range of lengths")
+        fixed = False
     return Plan(
         spec=spec,
         variant=variant,
@@ -73,21 +89,25 @@ def make_plan(request: Request) -> Plan:
         fixed=fixed,
         targets=chosen,
         out=request.out or _default_out(spec, variant, size, request.frames),
-        notes=_precision_notes(chosen) if request.fp16 else (),
+        notes=() if half is None else precision_notes(chosen),
+        half=half,
+        options=request.options,
     )
 
 
 def describe(plan: Plan) -> list[str]:
     """What the plan makes, in lines for people."""
     window = f"{plan.window.targets}+{plan.window.references} frames (targets+references)"
-    files = [f"{stage}{target.suffix}" for target in plan.targets for stage in ("encoder", "transformer", "decoder")]
+    files = ["encoder", "transformer", "decoder"]
+    kinds = [".onnx", *([f".{plan.half}.onnx"] if plan.half else [])]
+    kinds += [f".{target.name}...{target.suffix}" for target in plan.targets if target.compiler is not None]
     return [
         f"network     {plan.spec.name} '{plan.variant.name}': {plan.variant.summary}",
         f"weights     {plan.checkpoint.path} (licence: {plan.checkpoint.licence})",
         f"pictures    {plan.size}",
         f"windows     {'exactly' if plan.fixed else 'any number of frames per call; schedule steady takes'} {window}",
         f"targets     {', '.join(target.name for target in plan.targets)}",
-        f"bundle      {plan.out}: {', '.join([*files, MANIFEST])}",
+        f"bundle      {plan.out}: {', '.join([*(file + kind for kind in kinds for file in files), MANIFEST])}",
     ]
 
 
@@ -123,14 +143,6 @@ def parse_frames(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def _targets(names: Sequence[str]) -> tuple[Target, ...]:
-    chosen = tuple(targets.get(name) for name in dict.fromkeys(names))
-    for target in chosen:
-        if reason := target.why_not():
-            raise ExportError(f"target '{target.name}': {reason}")
-    return chosen
-
-
 def _spec(name: str) -> ModelSpec:
     try:
         return models.get(name)
@@ -159,16 +171,3 @@ def _default_out(spec: ModelSpec, variant: Variant, size: Size, frames: tuple[in
     parts += [str(size)] if size != variant.size else []
     parts += [f"{frames[0]}+{frames[1]}"] if frames else []
     return Path("bundles") / "-".join(parts)
-
-
-def _precision_notes(chosen: Sequence[Target]) -> tuple[str, ...]:
-    """Half precision is a compiled target's business; say so when none was asked for."""
-    if any(target.compiled for target in chosen):
-        return ()
-    compiled = [name for name in targets.names() if targets.get(name).compiled]
-    missing = f"add --target {','.join(compiled)}" if compiled else "this version of vidmend has none yet"
-    note = (
-        f"--fp16: half precision needs a compiled target (TensorRT or TensorRT-RTX), and {missing}. "
-        f"The ONNX graphs stay in float32, from which such a target compiles."
-    )
-    return (note,)

@@ -10,12 +10,26 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal, cast
+from typing import cast
 
+from runtime._bundle_records import (
+    Compute,
+    EngineRecord,
+    FileRecord,
+    Manifest,
+    ParityRecord,
+    PixelRule,
+    PrecisionRule,
+    Provenance,
+    ScheduleRule,
+    StageSpec,
+    TensorSpec,
+    TypedGraph,
+)
 from runtime._strict import Mismatch, decode, encode
 from runtime.errors import (
     BundleTooNew,
@@ -28,114 +42,32 @@ from runtime.errors import (
     UnsafePath,
 )
 
-SCHEMA = 1
+__all__ = [
+    "DEFAULT",
+    "MANIFEST",
+    "SCHEMA",
+    "Bundle",
+    "Compute",
+    "EngineRecord",
+    "FileRecord",
+    "Manifest",
+    "ParityRecord",
+    "PixelRule",
+    "PrecisionRule",
+    "Provenance",
+    "ScheduleRule",
+    "StageSpec",
+    "TensorSpec",
+    "TypedGraph",
+    "file_record",
+    "read_bundle",
+    "sealed",
+    "write_manifest",
+]
+
+SCHEMA = 2
 MANIFEST = "manifest.json"
 DEFAULT = "sttn-small"  # the bundle that runs when none is named; the one model name outside models/
-
-
-@dataclass(frozen=True, slots=True)
-class TensorSpec:
-    """One input or output of a stage."""
-
-    name: str
-    dtype: Literal["float32", "int64"]
-    shape: tuple[int | str, ...]  # a text names a symbolic axis: B batch, T window, N targets
-    holds: str | None = None  # for an int64 scalar: the symbolic axis whose length it carries
-
-
-@dataclass(frozen=True, slots=True)
-class FileRecord:
-    """One file of the bundle."""
-
-    path: str  # relative to the bundle, with forward slashes
-    sha256: str
-    size_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class StageSpec:
-    """One graph of the network: what goes in, what comes out, and its file for each target."""
-
-    name: str
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-    files: Mapping[str, FileRecord]  # by target: onnx, ...
-
-
-@dataclass(frozen=True, slots=True)
-class ScheduleRule:
-    """Which frames meet in one call of the transformer."""
-
-    kind: Literal["windowed"]
-    targets: int  # frames repainted in a full window of `steady`
-    references: int  # distant frames in a full window of `steady`
-    neighbour_stride: int  # frames from one window's centre to the next
-    reference_step: int  # a frame whose index is a multiple of this may be a reference
-    fixed: bool  # the transformer takes exactly targets + references frames; fillers are silenced by key_bias
-
-
-@dataclass(frozen=True, slots=True)
-class PixelRule:
-    """How a source frame becomes the network's input and its output a frame again (formulas: docs/bundle.md)."""
-
-    width: int
-    height: int
-    colour_order: Literal["rgb", "bgr"]
-    low: float  # value of sample 0
-    high: float  # value of sample 255
-    mask_applied: bool  # whether the hole is blanked in the network's input
-    hole_value: float  # what a blanked sample holds
-    resize: Literal["bicubic-antialias"]
-    dilate: int  # iterations of a 3x3 cross on the mask at the network's size
-
-
-@dataclass(frozen=True, slots=True)
-class PrecisionRule:
-    """In which types the graphs hold and compute."""
-
-    compute: Literal["float32", "float16", "bfloat16", "int8"]
-    storage: Literal["float32", "float16"]  # of the initialisers; the graph casts them
-    kept_float32: tuple[str, ...]  # layers left in higher precision
-
-
-@dataclass(frozen=True, slots=True)
-class ParityRecord:
-    """One stage compared with PyTorch."""
-
-    stage: str
-    runner: str  # what ran the graph
-    frames: str  # which frames it saw
-    max_abs: float
-    tolerance: float
-    psnr_db: float  # against the reference's own range
-    nan_count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Provenance:
-    """Where the weights come from and what made the bundle."""
-
-    checkpoint: str  # file name of the weights
-    checkpoint_sha256: str
-    licence: str
-    tool: str  # name and version of the exporter
-    toolchain: Mapping[str, str]  # library -> version
-    options: Mapping[str, str]  # how the exporter was called
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """All that a runtime must know of a bundle besides its files."""
-
-    schema: int
-    network: str
-    variant: str
-    stages: tuple[StageSpec, ...]
-    schedule: ScheduleRule
-    pixels: PixelRule
-    precision: PrecisionRule
-    parity: tuple[ParityRecord, ...]
-    provenance: Provenance
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +92,10 @@ class Bundle:
                 f"{self.root}: stage '{stage.name}' has no file for target '{target}', "
                 f"only for {', '.join(sorted(stage.files)) or 'none'}. Export it: python export.py --target {target}"
             )
+        return self.checked(record)
+
+    def checked(self, record: FileRecord) -> Path:
+        """The path of a file that the manifest names, its size and sha256 checked; raises as `file` does."""
         path = _inside(self.root, record.path)
         _verify(path, record)
         return path
@@ -178,7 +114,8 @@ def read_bundle(root: Path) -> Bundle:
         raise ManifestInvalid(f"{path}: cannot be read: {error}") from None
     bundle = Bundle(root, _parse(path, text))
     for stage in bundle.manifest.stages:
-        for record in stage.files.values():
+        others = (item.file for item in (*stage.typed, *stage.engines))
+        for record in (*stage.files.values(), *others):
             _inside(root, record.path)
     return bundle
 
@@ -209,9 +146,14 @@ def sealed(destination: Path, *, replace: bool = False) -> Generator[Path, None,
 
 
 def write_manifest(root: Path, manifest: Manifest) -> None:
-    """Write `manifest` into the folder `root`; keys in declaration order, so that two manifests diff line by line."""
+    """Write `manifest` into the folder `root`, at once or not at all, also over an earlier one.
+
+    Keys stand in the order of declaration, so that two manifests diff line by line.
+    """
     text = json.dumps(encode(manifest), indent=1, ensure_ascii=False, allow_nan=False)
-    (root / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    unfinished = root / f".{MANIFEST}.part"
+    unfinished.write_text(text + "\n", encoding="utf-8")
+    os.replace(unfinished, root / MANIFEST)
 
 
 def _listing(path: Path) -> Iterator[Path]:

@@ -13,7 +13,8 @@ VidmendError                    exit code 2
 │   ├── BundleTooOld            written by a schema that is no longer read
 │   ├── UnsafePath              a path in the manifest that leaves the bundle's folder
 │   ├── FileMissing             the manifest names a file that is not there
-│   └── FileDamaged             size or sha256 differ from the manifest's
+│   ├── FileDamaged             size or sha256 differ from the manifest's
+│   └── EngineUnfit             no engine in the bundle fits this GPU, this library or this network
 ├── BackendUnavailable          the backend asked for cannot run on this machine
 ├── DeviceFailed                no GPU, out of its memory, or it was lost
 ├── CheckpointError             weights that cannot be read or do not fit the network
@@ -79,6 +80,10 @@ class FileMissing(BundleError):
 
 class FileDamaged(BundleError):
     """A file's size or sha256 differs from the manifest's."""
+
+
+class EngineUnfit(BundleError):
+    """No engine in the bundle fits this GPU, this library or this network."""
 
 
 class BackendUnavailable(VidmendError):

@@ -96,4 +96,12 @@ TOLERANCE: dict[tuple[str, str], float] = {
     ("photographs", "mean fraction of a pixel"): 0.1,  # 0 where it moves by whole pixels, 0.25 where anyhow
     ("photographs", "doubles"): 1e-9,
     ("photographs", "share with a cut-out"): 0.13,  # three standard errors of 120 draws
+    # engines built without a GPU
+    ("engine", "share of half layers"): 0.95,  # wanted by the contract; without islands it is all of them
+    (
+        "engine",
+        "share of weights",
+    ): 0.1,  # of the bytes that halves save in plans; measured 0.04, for kernels differ too
+    ("engine", "float16 db"): 75.0,  # of the tiny network; measured above 84
+    ("engine", "bfloat16 db"): 56.0,  # what export itself insists on; 3 bits fewer are 18 dB
 }

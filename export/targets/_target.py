@@ -2,10 +2,80 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
-from onnx import ModelProto
+from runtime.bundle import Compute
+
+Half = Literal["float16", "bfloat16"]
+Range = tuple[tuple[int, ...], ...]  # the only shape, or the least, the usual and the largest; of a scalar, its values
+Say = Callable[[str], None]  # told what is being done now
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How engines are built; what is None or False is left to the library."""
+
+    capabilities: tuple[
+        str, ...
+    ] = ()  # compute capabilities to build for, such as 8.9; none: all that the library knows, or the GPU here
+    workspace_mib: int | None = None  # scratch memory that a layer may use
+    opt_level: int | None = None  # 0 to 5: build time against speed
+    timing_cache: Path | None = None  # kept from build to build
+    hardware_compat: bool = False  # for every GPU of SM 8.0 or later
+    version_compat: bool = False  # for later versions with the same first number
+    strip_weights: bool = False  # the plan without the weights, to be refitted from the graph
+    frames: tuple[int, int, int] | None = None  # least, usual, most in a window; None: exactly the schedule's
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One stage to compile."""
+
+    stage: str
+    graph: Path  # ONNX in the type that the engine computes in
+    compute: Compute
+    kept_float32: tuple[str, ...]  # nodes that are float32 on purpose
+    shapes: Mapping[str, Range]  # by input
+    options: Options
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A finished engine and what was found in it."""
+
+    plan: Path
+    capabilities: tuple[str, ...]
+    gpu: str | None  # on which it was built
+    layers: Mapping[str, int]  # by the type of what they give
+    seconds: float
+
+
+class Compiler(Protocol):
+    """What a target that compiles has besides."""
+
+    @property
+    def portable(self) -> bool:
+        """Whether it builds for GPUs that it is told of, and needs none here."""
+        ...
+
+    def installed(self) -> bool:
+        """Whether the library is there, whether or not it can build here."""
+        ...
+
+    def version(self) -> str:
+        """Of the library, as the engine's record names it."""
+        ...
+
+    def refuse(self, options: Options, compute: Compute) -> str | None:
+        """None when the installed version can do all of it, else one sentence: what cannot be, and what to do."""
+        ...
+
+    def build(self, order: Order, plan: Path, say: Say) -> Built:
+        """Write the engine to `plan`; raises `ExportError`."""
+        ...
 
 
 class Target(Protocol):
@@ -23,18 +93,14 @@ class Target(Protocol):
 
     @property
     def fixed_window(self) -> bool:
-        """Whether it needs the number of frames of a transformer's call as a constant."""
+        """Whether it runs best when the number of frames of a transformer's call is a constant."""
         ...
 
     @property
-    def compiled(self) -> bool:
-        """Whether it decides types itself when it is built, so that --fp16 means something to it."""
+    def compiler(self) -> Compiler | None:
+        """What makes engines of graphs; None where the graph itself is the form, which every bundle holds."""
         ...
 
     def why_not(self) -> str | None:
         """None when it can be made here, else one sentence that says what is missing and how to get it."""
-        ...
-
-    def write(self, model: ModelProto, path: Path) -> None:
-        """Make the stage's file from its float32 graph; raises `ExportError`."""
         ...

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from export import cli
+from export import cli, targets
 from export.plan import WEIGHTS
 from runtime.bundle import read_bundle
 
@@ -37,16 +37,19 @@ def test_a_dry_run_says_what_it_would_make_and_writes_nothing(
 
 
 def test_the_command_line_exports_prints_the_figures_and_says_what_fp16_lacks(
-    in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
+    in_empty_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(type(targets.get("tensorrt_rtx")), "installed", lambda _: False)
     assert cli.main([*SMALL, "--frames", "3+2", "--fp16"]) == 0
     captured = capsys.readouterr()
-    assert "TensorRT" in captured.err
-    assert "this version of vidmend has none yet" in captured.err
+    assert "tensorrt: TensorRT is not installed: pip install tensorrt" in captured.err
+    assert "the half-precision graphs lie in the bundle" in captured.err
     for stage in ("encoder", "transformer", "decoder"):
         assert f"{stage:<12} city.mp4, 3+2" in captured.out
     manifest = read_bundle(in_empty_folder / "bundles" / "sttn-small-48x48-3+2").manifest
     assert manifest.schedule.fixed
+    assert [[graph.compute for graph in stage.typed] for stage in manifest.stages] == [["float16"]] * 3
+    assert not any(stage.engines for stage in manifest.stages)
     assert (manifest.schedule.targets, manifest.schedule.references, manifest.schedule.neighbour_stride) == (3, 2, 1)
     assert [port.name for port in manifest.stages[1].inputs] == ["features", *(f"key_bias_{head}" for head in range(4))]
     assert [port.shape for port in manifest.stages[1].inputs[1:]] == [(5,), (45,), (180,), (720,)]
@@ -62,6 +65,13 @@ def test_the_command_line_exports_prints_the_figures_and_says_what_fp16_lacks(
         (["--frames", "11"], "wanted TARGETS+REFERENCES"),
         (["--target", "tensorflow"], "target 'tensorflow': unknown; choose one or more of onnx"),
         (["--target", ""], "target '': unknown"),
+        (["--target", "tensorrt"], "target 'tensorrt': TensorRT is not installed: pip install tensorrt"),
+        (["--fp16", "--bf16"], "--fp16 and --bf16: choose one of them"),
+        (["--opt-level", "3"], "options of engines without an engine: name one with --target"),
+        (["--inspect", "absent"], "absent: no such bundle"),
+        (["--compile", "absent"], "absent: no such bundle"),
+        (["--compile", str(ROOT / "docs")], "no manifest.json in it"),
+        (["--compile", "absent", "--fp16"], "--compile takes the bundle's own graphs"),
         (["--model", "stn"], "no model 'stn'; there are: sttn"),
         (["--variant", "large"], "there are: small, masked, official, vsr-auto, modelscope"),
         (["--variant", "official"], "name a checkpoint"),

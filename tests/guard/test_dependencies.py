@@ -22,6 +22,13 @@ TOOLS = {  # by distribution, what is run or configured instead of imported: the
     "setuptools": ("pyproject.toml", 'build-backend = "setuptools.build_meta"'),
     "pytest-xdist": ("Makefile", "-m pytest -q -n $(WORKERS)"),
     "pytest-timeout": ("pyproject.toml", "\ntimeout = "),
+    "nvidia-cuda-nvcc": ("kernels/build.py", 'find_spec("nvidia")'),
+    "nvidia-cuda-crt": ("kernels/build.py", 'find_spec("nvidia")'),
+    "nvidia-nvvm": ("kernels/build.py", 'find_spec("nvidia")'),
+    "nvidia-cuda-runtime": ("kernels/build.py", 'find_spec("nvidia")'),
+    "nvidia-cuda-cccl": ("kernels/build.py", 'find_spec("nvidia")'),
+    "tensorrt-rtx-cu13-libs": ("export/targets/tensorrt_rtx.py", '"tensorrt_rtx_bindings"'),
+    "tensorrt-rtx-cu13-bindings": ("export/targets/tensorrt_rtx.py", '"tensorrt_rtx_bindings"'),
     "tensorboard": ("training/log.py", "from torch.utils.tensorboard"),
     "ruff": ("Makefile", "ruff check"),
     "pyright": ("Makefile", "/pyright"),
@@ -32,9 +39,10 @@ EXTRAS = {  # by folder, the lists whose packages it may import; "" is what ever
     "calib": ("", "cpu", "evaluate"),
     "models": ("export",),
     "export": ("", "cpu", "export", "tensorrt"),
+    "kernels": ("",),
     "training": ("", "export", "train"),
     "bench": ("", "cpu", "export", "test"),
-    "tests": ("", "cpu", "evaluate", "export", "test", "train"),
+    "tests": ("", "cpu", "evaluate", "export", "kernels", "test", "train"),
     "assets": ("",),  # the script that made the demo clip
 }
 SELF_EVIDENT = {"pytest", "ruff"}  # the list's own heading says what for
@@ -120,7 +128,7 @@ def test_every_import_comes_with_the_importing_folders_own_lists(dependencies: l
 
 def test_the_lists_that_are_read_are_all_there_are(dependencies: list[Dependency]) -> None:
     assert _extras(dependencies) == {
-        *("", "requires", "cpu", "cuda", "tensorrt", "export", "evaluate", "train", "test", "dev")
+        *("", "requires", "cpu", "cuda", "tensorrt", "export", "kernels", "evaluate", "train", "rtx", "test", "dev")
     }
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert len(dependencies) == len(re.findall(r'^ *(?:requires = \[)?"[\w.-]+(?:\[\w+\])?[=>]=', text, re.MULTILINE))

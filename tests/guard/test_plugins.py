@@ -13,7 +13,7 @@ import pytest
 PACKAGES = {"models": "SPEC", "export.targets": "TARGET", "runtime.backends": "BACKEND"}
 MEMBERS = {  # what the seam asks of each; a protocol is only checked where somebody passes the object on
     "models": ("name", "source", "variants", "default_variant", "containers", "size_rule", "stages", "variant"),
-    "export.targets": ("name", "suffix", "fixed_window", "compiled", "why_not", "write"),
+    "export.targets": ("name", "suffix", "fixed_window", "compiler", "why_not"),
     "runtime.backends": ("target", "rank", "why_not", "precision", "open"),
 }
 

@@ -1,0 +1,146 @@
+"""Engines of a bundle's stages: compiled, counted, recorded; the graphs that they come from stay as they are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from export.targets._target import Built, Compiler, Options, Order, Range, Target
+from export.targets.onnx import TARGET as GRAPH
+from runtime import bundle
+from runtime.bundle import Bundle, Compute, EngineRecord, FileRecord, StageSpec
+from runtime.engines import HARDWARE_COMPATIBLE, VERSION_COMPATIBLE, identity
+from runtime.errors import ExportError
+
+_NO_FILE = FileRecord("", "", 0)  # until it is known under which name it lies
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to compile every stage to."""
+
+    targets: tuple[Target, ...]
+    options: Options
+    lengths: Mapping[str, Sequence[int]]  # of symbolic axes: the only one, or the least, the usual and the largest
+
+
+def lengths(window: tuple[int, int], frames: tuple[int, int, int] | None) -> Mapping[str, Sequence[int]]:
+    """How long the symbolic axes are: one frame outside the transformer, in it the full window or `frames`.
+
+    A window is targets and references; `frames` are least, usual and most of both together.
+    """
+    targets, references = window
+    if frames is None:
+        return {"B": (1,), "T": (targets + references,), "N": (targets,)}
+    return {"B": (1,), "T": frames, "N": (1, min(targets, frames[1]), frames[2])}
+
+
+def compile_stage(folder: Path, stage: StageSpec, job: Job, say: Callable[[str], None]) -> StageSpec:
+    """The stage with an engine for each target that compiles, in `folder`; raises `ExportError`.
+
+    An engine takes the place of an earlier one for the same GPU in the same type.
+    """
+    for target in job.targets:
+        if target.compiler is None:
+            continue
+        made = _compile(folder, stage, target, target.compiler, job, say)
+        kept = tuple(engine for engine in stage.engines if _place(engine) != _place(made))
+        stage = replace(stage, engines=(*kept, made))
+    return stage
+
+
+def compile_bundle(opened: Bundle, job: Job, say: Callable[[str], None]) -> Bundle:
+    """The bundle with engines of all its stages; its manifest changes when all of them are there, or not at all."""
+    before = {engine.file.path for stage in opened.manifest.stages for engine in stage.engines}
+    there = set(opened.root.iterdir())
+    try:
+        stages = tuple(compile_stage(opened.root, stage, job, say) for stage in opened.manifest.stages)
+        manifest = replace(opened.manifest, stages=stages)
+        bundle.write_manifest(opened.root, manifest)
+    except BaseException:
+        for path in set(opened.root.iterdir()) - there:
+            path.unlink()
+        raise
+    for path in before - {engine.file.path for stage in stages for engine in stage.engines}:
+        with suppress(FileNotFoundError):
+            (opened.root / path).unlink()
+    return replace(opened, manifest=manifest)
+
+
+def _compile(
+    folder: Path, stage: StageSpec, target: Target, compiler: Compiler, job: Job, say: Callable[[str], None]
+) -> EngineRecord:
+    graph, compute, kept = _source(stage)
+    order = Order(stage.name, folder / graph.path, compute, kept, shapes(stage, job.lengths), job.options)
+    unfinished = folder / f".{stage.name}.{target.name}.part"
+    built = compiler.build(order, unfinished, say)
+    record = _record(order, target, compiler.version(), graph, built)
+    path = folder / f"{stage.name}.{target.name}.{record.key[:12]}{target.suffix}"
+    os.replace(unfinished, path)
+    return replace(record, file=bundle.file_record(folder, path))
+
+
+def shapes(stage: StageSpec, lengths: Mapping[str, Sequence[int]]) -> dict[str, Range]:
+    """The shape of each input, or least, usual and largest; of a scalar that carries a length, the lengths."""
+    found: dict[str, Range] = {}
+    for port in stage.inputs:
+        if port.holds is not None:
+            found[port.name] = tuple((length,) for length in lengths[port.holds])
+            continue
+        several = max((len(lengths[axis]) for axis in port.shape if isinstance(axis, str)), default=1)
+        found[port.name] = tuple(
+            tuple(_length(lengths[axis], index) if isinstance(axis, str) else axis for axis in port.shape)
+            for index in range(several)
+        )
+    return found
+
+
+def _length(lengths: Sequence[int], index: int) -> int:
+    return lengths[index] if len(lengths) > 1 else lengths[0]
+
+
+def _source(stage: StageSpec) -> tuple[FileRecord, Compute, tuple[str, ...]]:
+    """The graph that engines are compiled from: the half one where there is one."""
+    for typed in stage.typed:
+        return typed.file, typed.compute, typed.kept_float32
+    graph = stage.files.get(GRAPH.name)
+    if graph is None:
+        raise ExportError(f"stage '{stage.name}': the bundle has no graph to compile; export it again")
+    return graph, "float32", ()
+
+
+def _record(order: Order, target: Target, version: str, graph: FileRecord, built: Built) -> EngineRecord:
+    record = EngineRecord(
+        target=target.name,
+        version=version,
+        capabilities=built.capabilities,
+        gpu=built.gpu,
+        compute=order.compute,
+        graph_sha256=graph.sha256,
+        shapes=order.shapes,
+        options=_described(order.options),
+        key="",
+        file=_NO_FILE,
+        layers=built.layers,
+        parity=None,
+    )
+    return replace(record, key=identity(record))
+
+
+def _described(options: Options) -> dict[str, str]:
+    """What was asked for besides shapes and GPUs; a timing cache changes how long a build takes, not what it is."""
+    told = {
+        "workspace": None if options.workspace_mib is None else f"{options.workspace_mib} MiB",
+        "opt-level": None if options.opt_level is None else str(options.opt_level),
+        HARDWARE_COMPATIBLE: "yes" if options.hardware_compat else None,
+        VERSION_COMPATIBLE: "yes" if options.version_compat else None,
+        "strip-weights": "yes" if options.strip_weights else None,
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _place(engine: EngineRecord) -> tuple[object, ...]:
+    return engine.target, engine.capabilities, engine.gpu, engine.compute

@@ -1,0 +1,99 @@
+"""All that is in a bundle, in lines for people, with a verdict for this machine on every engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from export import targets
+from runtime.bundle import Bundle, EngineRecord, FileRecord, ParityRecord, StageSpec, TensorSpec, read_bundle
+from runtime.engines import Machine, remedy, unverified, why_not
+from runtime.errors import FileDamaged, FileMissing
+from runtime.machine import Gpu, gpus
+
+
+def inspect(root: Path) -> list[str]:
+    """What the bundle in folder `root` holds; raises a `BundleError` when it cannot be read."""
+    found = gpus()
+    machines = {name: machine(name, found[0] if found else None) for name in targets.names()}
+    return list(_lines(read_bundle(root), machines))
+
+
+def machine(target: str, gpu: Gpu | None) -> Machine:
+    """The machine that this runs on, as an engine of `target` meets it."""
+    compiler = targets.get(target).compiler
+    installed = compiler is not None and compiler.installed()
+    version = compiler.version() if compiler is not None and installed else None
+    portable = compiler is not None and compiler.portable
+    return Machine(target, version, gpu and gpu.capability, gpu and gpu.name, portable)
+
+
+def _lines(bundle: Bundle, machines: dict[str, Machine]) -> Iterator[str]:
+    manifest = bundle.manifest
+    schedule, pixels, made = manifest.schedule, manifest.pixels, manifest.provenance
+    window = f"{schedule.targets}+{schedule.references}"
+    yield f"bundle      {bundle.root}: {manifest.network} '{manifest.variant}', schema {manifest.schema}"
+    yield f"weights     {made.checkpoint} ({made.checkpoint_sha256[:12]}..., licence: {made.licence}), by {made.tool}"
+    yield f"pictures    {pixels.width}x{pixels.height} {pixels.colour_order}"
+    yield f"windows     {'exactly' if schedule.fixed else 'any; schedule steady takes'} {window} frames"
+    for stage in manifest.stages:
+        yield ""
+        yield f"{stage.name}: {_ports(stage.inputs)} -> {_ports(stage.outputs)}"
+        yield from _graphs(bundle, stage, [record for record in manifest.parity if record.stage == stage.name])
+        for engine in stage.engines:
+            yield from _engine(bundle, stage, engine, machines)
+    compiled = {engine.target for stage in manifest.stages for engine in stage.engines}
+    for name in sorted(compiled & machines.keys()):
+        if not all(_one_fits(bundle, stage, machines[name]) for stage in manifest.stages):
+            yield ""
+            yield f"{name} cannot run this bundle here. {remedy(bundle, machines[name])}"
+
+
+def _graphs(bundle: Bundle, stage: StageSpec, parity: list[ParityRecord]) -> Iterator[str]:
+    for target, record in stage.files.items():
+        yield f"  {target:<9} {_file(bundle, record)}"
+    for record in parity:
+        yield f"            {_parity(record)}"
+    for typed in stage.typed:
+        yield f"  {typed.compute:<9} {_file(bundle, typed.file)}"
+        yield f"            {_parity(typed.parity)}"
+        kept = f"{len(typed.kept_float32)} ({', '.join(typed.kept_float32[:3])} ...)" if typed.kept_float32 else "none"
+        yield f"            nodes kept in float32: {kept}"
+
+
+def _engine(bundle: Bundle, stage: StageSpec, engine: EngineRecord, machines: dict[str, Machine]) -> Iterator[str]:
+    built = f"on {engine.gpu}" if engine.gpu else "without a GPU"
+    yield f"  engine    {engine.file.path}, {engine.file.size_bytes / 1e6:.1f} MB, {engine.compute}"
+    yield f"            {engine.target} {engine.version}, SM {', '.join(engine.capabilities)}, built {built}"
+    ranges = {name: " ... ".join("x".join(map(str, sides)) for sides in shape) for name, shape in engine.shapes.items()}
+    yield f"            shapes: {', '.join(f'{name} {text}' for name, text in ranges.items())}"
+    options = ", ".join(f"{name} {value}" for name, value in engine.options.items()) or "none"
+    yield f"            options: {options}; layers: {', '.join(f'{n} {kind}' for kind, n in engine.layers.items())}"
+    here = machines.get(engine.target, Machine(engine.target, None, None, None, portable=False))
+    reason = why_not(bundle, stage, engine, here)
+    yield f"            {'runs here' if reason is None else f'does not run here: {reason}'}"
+    doubt = unverified(engine)
+    yield f"            {doubt or _parity(engine.parity)}"
+
+
+def _one_fits(bundle: Bundle, stage: StageSpec, here: Machine) -> bool:
+    return any(why_not(bundle, stage, engine, here) is None for engine in stage.engines)
+
+
+def _file(bundle: Bundle, record: FileRecord) -> str:
+    """Name, size, and whether the bytes are those of the manifest."""
+    try:
+        bundle.checked(record)
+    except (FileMissing, FileDamaged) as error:
+        return f"{record.path}: unusable: {error}"
+    return f"{record.path}, {record.size_bytes / 1e6:.1f} MB, sha256 {record.sha256[:12]}... as it should be"
+
+
+def _parity(record: ParityRecord | None) -> str:
+    if record is None:
+        return ""
+    return f"on {record.frames}: {record.psnr_db:.1f} dB, max abs {record.max_abs:.2e} ({record.runner})"
+
+
+def _ports(ports: tuple[TensorSpec, ...]) -> str:
+    return ", ".join(f"{port.name} [{', '.join(map(str, port.shape))}]" for port in ports)

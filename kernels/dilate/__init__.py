@@ -1,0 +1,1 @@
+"""Masks to holes: `dilate_cover`, `dilate_grow`."""

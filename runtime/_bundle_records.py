@@ -1,0 +1,148 @@
+"""What stands in a manifest, as types; docs/bundle.md is their prose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Compute = Literal["float32", "float16", "bfloat16"]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One input or output of a stage."""
+
+    name: str
+    dtype: Literal[
+        "float32", "int64"
+    ]  # in the stage's float32 graph; a typed graph has its own type instead of float32
+    shape: tuple[int | str, ...]  # a text names a symbolic axis: B batch, T window, N targets
+    holds: str | None = None  # for an int64 scalar: the symbolic axis whose length it carries
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """One file of the bundle."""
+
+    path: str  # relative to the bundle, with forward slashes
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ParityRecord:
+    """One stage compared with PyTorch."""
+
+    stage: str
+    runner: str  # what ran the graph
+    frames: str  # which frames it saw
+    max_abs: float
+    tolerance: float
+    psnr_db: float  # against the reference's own range
+    nan_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class TypedGraph:
+    """The stage's graph in a narrower type, inputs and outputs too: what engines are compiled from."""
+
+    compute: Literal["float16", "bfloat16"]
+    file: FileRecord
+    kept_float32: tuple[str, ...]  # nodes left in float32, chosen by measurement
+    parity: ParityRecord  # against the float32 graph
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRecord:
+    """The stage compiled for some GPUs; `runtime/engines.py` says whether it fits a machine."""
+
+    target: str  # which library: tensorrt, tensorrt_rtx
+    version: str  # of that library
+    capabilities: tuple[str, ...]  # compute capabilities that it was built for, such as 8.9
+    gpu: str | None  # on which it was built; null: without one
+    compute: Compute
+    graph_sha256: str  # of the bundle's graph that it was compiled from
+    shapes: Mapping[
+        str, tuple[tuple[int, ...], ...]
+    ]  # by input: the only shape, or the least, the usual and the largest
+    options: Mapping[str, str]  # how it was built
+    key: str  # sha256 of all of the above
+    file: FileRecord
+    layers: Mapping[str, int]  # of the network that was compiled, by the type of what they give; `other`: no numbers
+    parity: ParityRecord | None  # against the float32 graph, where it could run; null: unverified
+
+
+@dataclass(frozen=True, slots=True)
+class StageSpec:
+    """One graph of the network: what goes in, what comes out, and its file for each target."""
+
+    name: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    files: Mapping[str, FileRecord]  # by target: onnx, ...
+    typed: tuple[TypedGraph, ...] = ()
+    engines: tuple[EngineRecord, ...] = ()  # for several GPUs side by side
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleRule:
+    """Which frames meet in one call of the transformer."""
+
+    kind: Literal["windowed"]
+    targets: int  # frames repainted in a full window of `steady`
+    references: int  # distant frames in a full window of `steady`
+    neighbour_stride: int  # frames from one window's centre to the next
+    reference_step: int  # a frame whose index is a multiple of this may be a reference
+    fixed: bool  # the transformer takes exactly targets + references frames; fillers are silenced by key_bias
+
+
+@dataclass(frozen=True, slots=True)
+class PixelRule:
+    """How a source frame becomes the network's input and its output a frame again (formulas: docs/bundle.md)."""
+
+    width: int
+    height: int
+    colour_order: Literal["rgb", "bgr"]
+    low: float  # value of sample 0
+    high: float  # value of sample 255
+    mask_applied: bool  # whether the hole is blanked in the network's input
+    hole_value: float  # what a blanked sample holds
+    resize: Literal["bicubic-antialias"]
+    dilate: int  # iterations of a 3x3 cross on the mask at the network's size
+
+
+@dataclass(frozen=True, slots=True)
+class PrecisionRule:
+    """In which types the graphs hold and compute."""
+
+    compute: Literal["float32", "float16", "bfloat16", "int8"]
+    storage: Literal["float32", "float16"]  # of the initialisers; the graph casts them
+    kept_float32: tuple[str, ...]  # layers left in higher precision
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where the weights come from and what made the bundle."""
+
+    checkpoint: str  # file name of the weights
+    checkpoint_sha256: str
+    licence: str
+    tool: str  # name and version of the exporter
+    toolchain: Mapping[str, str]  # library -> version
+    options: Mapping[str, str]  # how the exporter was called
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """All that a runtime must know of a bundle besides its files."""
+
+    schema: int
+    network: str
+    variant: str
+    stages: tuple[StageSpec, ...]
+    schedule: ScheduleRule
+    pixels: PixelRule
+    precision: PrecisionRule
+    parity: tuple[ParityRecord, ...]
+    provenance: Provenance

@@ -1,0 +1,142 @@
+"""Which of a bundle's engines fits this machine; where none does, why not, and the command that builds one.
+
+Standard library only, as `runtime/bundle.py`.  An engine holds for the library's version and the compute capability
+that it was built for; the exceptions are options (see docs/tensorrt.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from runtime.bundle import Bundle, EngineRecord, StageSpec
+from runtime.errors import EngineUnfit, FileDamaged, FileMissing
+
+HARDWARE_COMPATIBLE = "hardware-compat"  # option: any GPU of SM 8.0 or later
+VERSION_COMPATIBLE = "version-compat"  # option: any later version with the same first number
+_AMPERE = (8, 0)
+_NO_PART_OF_THE_KEY = ("key", "file", "layers", "parity")  # what a build gives, not what it is asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What an engine must fit."""
+
+    target: str  # which library is to run it
+    version: str | None  # of that library here; None: not installed
+    capability: str | None  # of the GPU, such as 8.9; None: no GPU
+    gpu: str | None  # its name
+    portable: bool  # whether the library builds for GPUs that it is told of, and not for the one here
+
+
+def identity(record: EngineRecord) -> str:
+    """The sha256 of everything that an engine was built from and for; two engines with one key are interchangeable."""
+    asked = {field.name: getattr(record, field.name) for field in fields(record)}
+    for name in _NO_PART_OF_THE_KEY:
+        del asked[name]
+    for name in ("shapes", "options"):
+        asked[name] = dict(asked[name])
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def choose(bundle: Bundle, stage: StageSpec, machine: Machine) -> EngineRecord:
+    """The stage's engine for this machine: the first that fits, halves before float32, verified before unverified.
+
+    Raises `EngineUnfit` with the reason of every engine of that library, and the command that builds one that fits.
+    """
+    candidates = sorted(
+        (engine for engine in stage.engines if engine.target == machine.target),
+        key=lambda engine: (engine.compute == "float32", engine.parity is None),
+    )
+    reasons = [(engine, why_not(bundle, stage, engine, machine)) for engine in candidates]
+    for engine, reason in reasons:
+        if reason is None:
+            return engine
+    said = "; ".join(dict.fromkeys(str(reason) for _, reason in reasons)) or f"it has none for {machine.target}"
+    raise EngineUnfit(
+        f"{bundle.root}: no engine of stage '{stage.name}' can run here: {said}. {remedy(bundle, machine)}"
+    )
+
+
+def why_not(bundle: Bundle, stage: StageSpec, engine: EngineRecord, machine: Machine) -> str | None:
+    """None when the engine fits, else the first thing that stands in its way; its file is read to the last byte."""
+    return next(_obstacles(bundle, stage, engine, machine), None)
+
+
+def remedy(bundle: Bundle, machine: Machine) -> str:
+    """What to do where no engine fits, as a sentence with commands."""
+    otherwise = "--backend onnxruntime runs the bundle on the CPU"
+    if machine.version is None:
+        return f"Install {machine.target}, or: {otherwise}."
+    if machine.capability is None:
+        return f"Run it on a machine with an NVIDIA GPU, or: {otherwise}."
+    return f"Build one: {rebuild_command(bundle.root, machine)}; or: {otherwise}."
+
+
+def rebuild_command(root: Path, machine: Machine) -> str:
+    """The command that compiles the bundle's own graphs for this machine, engines for other GPUs kept."""
+    command = ["python", "export.py", "--compile", str(root), "--target", machine.target]
+    if machine.portable and machine.capability is not None:
+        command += ["--compute-capabilities", machine.capability]
+    return shlex.join(command)
+
+
+def unverified(engine: EngineRecord) -> str | None:
+    """What a user must be told of an engine that was never compared with its graph; None where it was."""
+    if engine.parity is not None:
+        return None
+    return f"unverified engine {engine.file.path}: it was never run, so it was never compared with the float32 graph"
+
+
+def _obstacles(bundle: Bundle, stage: StageSpec, engine: EngineRecord, machine: Machine) -> Iterator[str]:
+    name = engine.file.path
+    if engine.target != machine.target:
+        yield f"{name} is for {engine.target}, asked for is {machine.target}"
+    if engine.key != identity(engine):
+        yield f"{name}: its entry in the manifest was changed after it was built"
+    if engine.graph_sha256 not in _graphs(stage):
+        yield f"{name} was compiled from graph {engine.graph_sha256[:12]}..., which is none of this network's"
+    if machine.version is None:
+        yield f"{machine.target} is not installed here"
+    elif not _fits_version(engine, machine.version):
+        yield f"{name} was built by {engine.target} {engine.version}, here is {machine.version}"
+    if machine.capability is None:
+        yield "no NVIDIA GPU here"
+    elif not _fits_capability(engine, machine.capability):
+        built = ", ".join(engine.capabilities)
+        yield f"{name} was built for SM {built}, this GPU ({machine.gpu}) is SM {machine.capability}"
+    try:
+        bundle.checked(engine.file)
+    except (FileMissing, FileDamaged) as error:
+        yield str(error).rstrip(".")
+
+
+def _graphs(stage: StageSpec) -> set[str]:
+    return {record.sha256 for record in stage.files.values()} | {graph.file.sha256 for graph in stage.typed}
+
+
+def _fits_version(engine: EngineRecord, here: str) -> bool:
+    if engine.version == here:
+        return True
+    built, found = _numbers(engine.version), _numbers(here)
+    return VERSION_COMPATIBLE in engine.options and built[0] == found[0] and found >= built
+
+
+def _fits_capability(engine: EngineRecord, here: str) -> bool:
+    if here in engine.capabilities:
+        return True
+    return HARDWARE_COMPATIBLE in engine.options and _numbers(here) >= _AMPERE
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """`10.13.3.9` as numbers; what is no number ends them."""
+    digits: list[int] = []
+    for part in version.split("."):
+        if not part.isdigit():
+            break
+        digits.append(int(part))
+    return tuple(digits) or (0,)

@@ -21,7 +21,7 @@ demo: $(VENV)/.demo  ## repair a real video (assets/demo) with the default netwo
 	@$(BIN)/python -m calib.demo
 
 test: $(VENV)/.test  ## run every test; WORKERS=N processes
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
+	$(BIN)/python -m pytest -q -n $(WORKERS)
 
 fuzz: $(VENV)/.test  ## damage small videos in 200 ways and repair them; SEEDS=N
 	$(BIN)/python -m tests.fuzz --seeds $(SEEDS)

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
-import safetensors
 import torch
 from torch import Tensor, nn
 
 from models._spec import ModelSpec, Size, Variant
+from models._weights import VARIANT_KEY, BadWeights, read_weights
 from runtime.errors import CheckpointError
 
 LICENCE_KEY = "licence"  # of the metadata of a .safetensors file
-VARIANT_KEY = "variant"  # likewise, and of a .pth beside the container
 LICENCE_UNKNOWN = "not stated in the checkpoint"
-_PREFIX = "module."  # what torch's DataParallel puts before every key
 _NAMED = 3  # keys that an error message spells out
 
 
@@ -40,22 +35,11 @@ def read_checkpoint(path: Path, containers: Sequence[str]) -> Checkpoint:
     Raises `CheckpointError` when the file is missing, damaged, no checkpoint, or holds more than tensors and numbers.
     """
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
-    licence = LICENCE_UNKNOWN
-    if content[8:9] == b"{":  # after the eight bytes of its header's length
-        loaded, metadata = _read_safetensors(path)
-        licence = metadata.get(LICENCE_KEY, licence)
-        variant = metadata.get(VARIANT_KEY)
-    else:
-        loaded = _read_pickle(path, len(content))
-        variant = _stated_variant(loaded)
-    tensors = {key: tensor.float() for key, tensor in _unwrap(path, loaded, containers).items()}
-    for key, tensor in tensors.items():
-        if not bool(torch.isfinite(tensor).all()):
-            raise CheckpointError(f"{path}: {key} holds values that are not finite; train again or take another file")
-    return Checkpoint(path, hashlib.sha256(content).hexdigest(), licence, tensors, variant)
+        read = read_weights(path, containers)
+    except BadWeights as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    licence, variant = read.metadata.get(LICENCE_KEY, LICENCE_UNKNOWN), read.metadata.get(VARIANT_KEY)
+    return Checkpoint(path, read.sha256, licence, read.tensors, variant)
 
 
 def fitting(checkpoint: Checkpoint, spec: ModelSpec) -> tuple[str, ...]:
@@ -93,54 +77,6 @@ def load(checkpoint: Checkpoint, variant: Variant, size: Size) -> nn.Module:
     return network.eval().requires_grad_(False)
 
 
-def _read_safetensors(path: Path) -> tuple[object, Mapping[str, str]]:
-    try:
-        opened: Any = safetensors.safe_open  # comes without types
-        with opened(path, framework="pt") as file:
-            keys: list[str] = file.keys()
-            metadata: dict[str, str] = file.metadata() or {}
-            return {key: file.get_tensor(key) for key in keys}, metadata
-    except safetensors.SafetensorError as error:
-        raise CheckpointError(f"{path}: damaged .safetensors file ({_first_line(error)}); copy it again") from None
-
-
-def _read_pickle(path: Path, size_bytes: int) -> object:
-    try:
-        return cast(object, torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:  # noqa: BLE001  (a damaged pickle may raise anything; all of it ends here)
-        if foreign := re.search(r"GLOBAL '?([\w.]+)", str(error)):
-            raise CheckpointError(
-                f"{path}: holds '{foreign[1]}' beside tensors, which could run code; refusing to load it. "
-                f"Save its state dict alone, where you trust it."
-            ) from None
-        raise CheckpointError(
-            f"{path}: no checkpoint, or a damaged one of {size_bytes} bytes ({_first_line(error)}). "
-            f"Wanted: .pth or .safetensors; copy or download it again."
-        ) from None
-
-
-def _stated_variant(loaded: object) -> str | None:
-    stated = cast("Any", loaded).get(VARIANT_KEY) if isinstance(loaded, Mapping) else None
-    return stated if isinstance(stated, str) else None
-
-
-def _unwrap(path: Path, loaded: object, containers: Sequence[str]) -> dict[str, Tensor]:
-    for container in containers:
-        if isinstance(loaded, Mapping) and isinstance(inner := cast("Any", loaded).get(container), Mapping):
-            loaded = cast(object, inner)
-    if not isinstance(loaded, Mapping) or not loaded:
-        raise CheckpointError(f"{path}: holds no table of tensors; wanted a state dict, or one under {containers[0]}")
-    tensors = cast("Mapping[object, object]", loaded)
-    for key, value in tensors.items():
-        if not isinstance(key, str) or not isinstance(value, Tensor):
-            raise CheckpointError(
-                f"{path}: '{key}' is no tensor; wanted a state dict, or one under {' or '.join(containers)}"
-            )
-    named = cast("Mapping[str, Tensor]", tensors)
-    strip = all(key.startswith(_PREFIX) for key in named)
-    return {key.removeprefix(_PREFIX) if strip else key: value for key, value in named.items()}
-
-
 def _shapes(variant: Variant) -> dict[str, tuple[int, ...]]:
     with torch.device("meta"):  # shapes without memory
         network = variant.build(variant.size)
@@ -165,8 +101,3 @@ def _listed(what: str, keys: Sequence[str]) -> str:
         return ""
     more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
     return f"{len(keys)} keys {what} ({', '.join(keys[:_NAMED])}{more})"
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0].split(". ")[0] if text else type(error).__name__

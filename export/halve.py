@@ -18,11 +18,12 @@ from safetensors.torch import save
 from torch import Tensor
 
 import models
-from export.checkpoint import LICENCE_KEY, VARIANT_KEY, Checkpoint, choose_variant, load, read_checkpoint
+from export.checkpoint import LICENCE_KEY, Checkpoint, choose_variant, load, read_checkpoint
 from export.frames import DEMO, network_frames
 from export.parity import Array, make_feed, run_module
 from export.plan import pixel_rule
 from models._spec import ModelSpec, Stage, Variant, Window
+from models._weights import VARIANT_KEY
 from runtime.errors import CheckpointError, OutputError, VidmendError
 
 

@@ -1,51 +1,33 @@
-"""Weights that training begins with or learns from, read without ever running what is in the file."""
+"""Weights that training begins with or learns from, with errors that name the file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import safetensors
-import torch
 from torch import Tensor, nn
 
+from models import _weights
 from models._spec import ModelSpec
+from models._weights import BadWeights
 from runtime.errors import CheckpointError
-
-_PREFIX = "module."  # what torch's DataParallel puts before every key
 
 
 def read_table(path: Path) -> Mapping[str, Any]:
     """The table in a .pth file; raises `CheckpointError` where there is none, or it holds more than plain values."""
     try:
-        with path.open("rb") as file:
-            loaded = cast(object, torch.load(file, map_location="cpu", weights_only=True))
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
-    except Exception as error:  # noqa: BLE001  (a damaged pickle may raise anything; all of it ends here)
-        what = (str(error).strip().splitlines() or [type(error).__name__])[0].split(". ")[0]
-        raise CheckpointError(f"{path}: no checkpoint, or a damaged one ({what}); take an earlier one") from None
-    if not isinstance(loaded, Mapping):
-        raise CheckpointError(f"{path}: holds {type(loaded).__name__}, wanted a table")
-    return cast("Mapping[str, Any]", loaded)
+        return _weights.read_table(path)
+    except BadWeights as error:
+        raise CheckpointError(f"{path}: {error}") from None
 
 
 def read_weights(path: Path, containers: Sequence[str]) -> Mapping[str, Tensor]:
     """A network's state in float32, from .safetensors or .pth, there bare or under one of the `containers`."""
-    if path.suffix == ".safetensors":
-        try:
-            opened: Any = safetensors.safe_open  # comes without types
-            with opened(path, framework="pt") as file:
-                return {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118  (no mapping)
-        except (safetensors.SafetensorError, OSError) as error:
-            raise CheckpointError(f"{path}: cannot be read: {error}") from None
-    table = read_table(path)
-    for container in containers:
-        table = table.get(container, table)
-    if not all(isinstance(value, Tensor) for value in table.values()):
-        raise CheckpointError(f"{path}: wanted a state dict, or one under {' or '.join(containers)}")
-    return {key.removeprefix(_PREFIX): value.float() for key, value in table.items()}
+    try:
+        return _weights.read_weights(path, containers).tensors
+    except BadWeights as error:
+        raise CheckpointError(f"{path}: {error}") from None
 
 
 def load_weights(network: nn.Module, state: Mapping[str, Tensor], where: str) -> None:

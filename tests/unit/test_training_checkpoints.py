@@ -212,3 +212,12 @@ def test_weights_are_read_in_every_form(tmp_path: Path, state: State, form: str)
     else:
         torch.save(tables[form], path)
     torch.testing.assert_close(dict(read_weights(path, ("netG",))), weights, rtol=0, atol=0)
+
+
+def test_weights_are_told_apart_by_content_and_refused_when_not_finite(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    path = tmp_path / "w.pth"
+    save_file({"a": torch.ones(1), "b": torch.full((1,), torch.inf)}, path)
+    with pytest.raises(CheckpointError, match=r"w\.pth: b holds values that are not finite"):
+        read_weights(path, ("netG",))

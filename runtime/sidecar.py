@@ -1,10 +1,12 @@
-"""Files that a run writes beside its video: report, preview."""
+"""Files that a run writes beside its video, such as report and preview; each appears whole or not at all."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from runtime.errors import OutputError
 
@@ -28,11 +30,22 @@ def check_sidecar(path: Path, suffix: str, others: Sequence[Path], *, overwrite:
 
 def write_sidecar(path: Path, content: bytes) -> None:
     """Write the file whole or not at all; raises `OutputError`."""
+    with written_whole(path) as target:
+        target.write(content)
+
+
+@contextmanager
+def written_whole(path: Path) -> Generator[BinaryIO, None, None]:
+    """A file that has its name once the block ended well and all of it is on the disk; raises `OutputError`."""
     partial = path.with_name(f".{path.name}.part")
     try:
-        partial.write_bytes(content)
+        with partial.open("wb") as target:
+            yield target
+            target.flush()
+            os.fsync(target.fileno())
         os.replace(partial, path)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror or error}); free some space there") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(FileNotFoundError, NotADirectoryError):  # renamed, or never made
+            partial.unlink()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import zipfile
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -17,6 +16,7 @@ from PIL import Image
 from calib.clips import read_pictures
 from models._spec import Size
 from runtime.errors import InputError, OutputError
+from runtime.sidecar import written_whole
 from training.archive import FOLDER, decoded, read_lengths
 from training.footage import Footage
 
@@ -51,7 +51,7 @@ def pack_clip(
     if path.exists() and not overwrite:
         return _kept(path, note), False
     frames = 0
-    with written_whole(path) as target, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+    with _packed(path) as target, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         archive.comment = note
         for content in _contents(footage, recipe):
             if frames == MOST_FRAMES:
@@ -69,26 +69,19 @@ def add_length(path: Path, clip: str, frames: int) -> None:
     lengths = read_lengths(path) if path.exists() else {}
     if lengths.get(clip) != frames:
         lengths[clip] = frames
-        with written_whole(path) as target:
+        with _packed(path) as target:
             target.write(json.dumps(lengths, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n")
 
 
 @contextmanager
-def written_whole(path: Path) -> Generator[BinaryIO, None, None]:
-    """A file that has its name once the block ended well and all of it is on the disk; raises `OutputError`."""
-    partial = path.with_name(f".{path.name}.part")
+def _packed(path: Path) -> Generator[BinaryIO, None, None]:
+    """`written_whole`, in a folder that is made where it is not there."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as target:
-            yield target
-            target.flush()
-            os.fsync(target.fileno())
-        os.replace(partial, path)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror or error}); free some space there") from error
-    finally:
-        with suppress(FileNotFoundError, NotADirectoryError):  # renamed, or never made
-            partial.unlink()
+        raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
+    with written_whole(path) as target:
+        yield target
 
 
 def _kept(path: Path, note: bytes) -> int:

@@ -18,20 +18,18 @@ from typing import cast
 import numpy as np
 
 import models
-from calib.clips import mask_of, read_masked, whole_frame
+from calib.clips import frame_of, mask_of, read_masked, whole_frame
 from export.checkpoint import load, read_checkpoint
 from export.plan import WEIGHTS
 from runtime import backends
 from runtime.bundle import DEFAULT, read_bundle
 from runtime.errors import UsageError, VidmendError
-from runtime.frame import Colour, Frame, Hole, Layout, Masked
+from runtime.frame import Hole, Masked
 from runtime.job import find_bundle
 from runtime.pixels import shrink
 from runtime.session import Session, Settings
 from tests.oracle import Network, published
 
-GBR = Layout("rgb", 8, 0, 0)
-SRGB = Colour(matrix=0, primaries=1, transfer=13, full_range=True)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -60,10 +58,7 @@ def _compare(clip: Path, count: int, backend_name: str) -> None:
     whole = whole_frame(frame)
     pictures = [shrink(masked.frame, whole.crop, rule) for masked in clean]
     masks = [mask_of(masked) for masked in clean]
-    frames = [
-        Frame(index, index, tuple(np.ascontiguousarray(picture[..., c]) for c in range(3)), GBR, SRGB)
-        for index, picture in enumerate(pictures)
-    ]
+    frames = [frame_of(picture, index) for index, picture in enumerate(pictures)]
     name, backend = backends.choose(backend_name)
     session = Session(bundle, backend, Settings(schedule="reference", precision="fp32"))
     restored = session.restore(map(Masked, frames, masks), [whole])

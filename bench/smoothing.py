@@ -21,19 +21,18 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from calib.clips import picture_of, whole_frame
+from calib.clips import frame_of, picture_of, whole_frame
 from calib.metrics import psnr_in_hole, warping_error
 from runtime import backends
 from runtime.bundle import DEFAULT, Bundle, read_bundle
 from runtime.errors import UsageError, VidmendError
-from runtime.frame import RGB, Colour, Frame, Hole, Layout, Masked
+from runtime.frame import RGB, Hole, Masked
 from runtime.job import find_bundle
 from runtime.patch import Painted
 from runtime.session import Session, Settings
 from runtime.smooth import smoothed
 from runtime.video import open_reader
 
-GBR, SRGB = Layout("rgb", 8, 0, 0), Colour(matrix=0, primaries=1, transfer=13, full_range=True)
 # Pixels right and down: the window's first place, and its way from frame to frame.
 CORNER, STEP = (20.0, 10.0), (3.3, 1.1)
 # Top, bottom, left and right as shares of the picture.
@@ -106,7 +105,7 @@ def _camera_move(clip: Path, picture: RGB, size: tuple[int, int], count: int) ->
 
 def _print_rows(scene: Scene, session: Session) -> None:
     mask = _mask(scene.pictures[0])
-    clip = [Masked(_frame(picture, index), mask) for index, picture in enumerate(scene.pictures)]
+    clip = [Masked(frame_of(picture, index), mask) for index, picture in enumerate(scene.pictures)]
     painted = [Painted(done.source, done.patches, 0) for done in session.restore(clip, [whole_frame(clip[0].frame)])]
     holes = [item.patches[0].hole for item in painted]
     print(f"{scene.name:28} {'truth':>6} {warping_error(scene.pictures, scene.motions, holes):14.2f}")
@@ -118,10 +117,6 @@ def _print_rows(scene: Scene, session: Session) -> None:
         error = warping_error(shown, scene.motions, holes)
         decibels = psnr_in_hole(shown, scene.pictures, holes)
         print(f"{scene.name:28} {radius:>6} {error:14.2f} {decibels:8.2f} {milliseconds:11.0f}", flush=True)
-
-
-def _frame(picture: RGB, index: int) -> Frame:
-    return Frame(index, index, tuple(np.ascontiguousarray(picture[..., channel]) for channel in range(3)), GBR, SRGB)
 
 
 def _mask(picture: RGB) -> Hole:

@@ -10,7 +10,7 @@ import numpy as np
 
 from runtime.bundle import PixelRule
 from runtime.errors import UsageError
-from runtime.frame import RGB, Frame, Hole, Masked
+from runtime.frame import RGB, Colour, Frame, Hole, Layout, Masked
 from runtime.holes import cover, spread
 from runtime.masks import Request, find_mask_beside, open_masks
 from runtime.patch import Crop
@@ -19,6 +19,7 @@ from runtime.regions import Region
 from runtime.stills import Pose, still
 from runtime.video import open_reader
 
+_PLANAR_RGB, _SRGB = Layout("rgb", 8, 0, 0), Colour(matrix=0, primaries=1, transfer=13, full_range=True)
 _UNBOUNDED = 1 << 16  # pixels, longer than the sides of any picture that is read
 
 
@@ -55,6 +56,12 @@ def mask_of(masked: Masked) -> Hole:
 def picture_of(frame: Frame) -> RGB:
     """The frame as RGB, `[H, W, 3]`, at its own size."""
     return np.asarray(rgb_at(frame, frame.width, frame.height), np.uint8)
+
+
+def frame_of(picture: RGB, index: int) -> Frame:
+    """The picture, `[H, W, 3]`, as frame `index` of a clip, without loss."""
+    planes = tuple(np.ascontiguousarray(picture[..., channel]) for channel in range(3))
+    return Frame(index, index, planes, _PLANAR_RGB, _SRGB)
 
 
 def whole_frame(frame: Frame) -> Region:

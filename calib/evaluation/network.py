@@ -9,13 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from calib.baselines import blanked
-from calib.clips import picture_of, whole_frame
+from calib.clips import frame_of, picture_of, whole_frame
 from runtime.bundle import Bundle
-from runtime.frame import RGB, Colour, Frame, Hole, Layout, Masked
+from runtime.frame import RGB, Hole, Masked
 from runtime.program import Backend
 from runtime.session import Session, Settings
-
-PLANAR_RGB, SRGB = Layout("rgb", 8, 0, 0), Colour(matrix=0, primaries=1, transfer=13, full_range=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,5 +45,4 @@ def open_network(bundle: Bundle, backend: Backend, schedule: str, size: tuple[in
 
 def _masked(picture: RGB, hole: Hole, index: int) -> Masked:
     shown = blanked(picture, hole)  # for networks that look at what lies in a hole
-    planes = tuple(np.ascontiguousarray(shown[..., channel]) for channel in range(3))
-    return Masked(Frame(index, index, planes, PLANAR_RGB, SRGB), hole if hole.any() else None)
+    return Masked(frame_of(shown, index), hole if hole.any() else None)

@@ -31,7 +31,6 @@ from runtime.session import Session, Settings
 from tests.oracle import Network, published
 
 
-
 def main(arguments: Sequence[str]) -> int:
     """Compare and print one line; returns the exit code."""
     summary = "Differing pixels, reference against the published program."

@@ -39,6 +39,7 @@ class FakeCuda:
         self, memory_bytes: int = 1 << 30, lost_after: int | None = None, delays: Sequence[float] = (0.0,)
     ) -> None:
         self.free_bytes = memory_bytes
+        self.allocated: list[HostArray] = []  # kept: streams know addresses, and CUDA frees behind what they still do
         self.left = lost_after
         self.delays = itertools.cycle(delays)
         self.streams: dict[int, FakeStream] = {}
@@ -233,6 +234,7 @@ class _Allocation:
             raise OutOfMemory("cuMemAlloc failed: out of memory")
         cuda.free_bytes -= size
         self._bytes = np.full(size, 77, np.uint8)
+        cuda.allocated.append(self._bytes)
 
     def __int__(self) -> int:
         return int(self._bytes.ctypes.data)

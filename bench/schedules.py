@@ -51,7 +51,7 @@ def _print_table(clips: Sequence[Path], count: int, bundle: Bundle, backend_name
     print(f"{'clip':16} {'frames':>6} " + " ".join(f"{name:>10}" for name in columns))
     rows: list[list[float]] = []
     for clip, lender in zip(clips, (*clips[1:], clips[0]), strict=True):
-        clip_masked = _read(clip, lender, count)
+        clip_masked = read_lent(clip, lender, count)
         truth = [picture_of(masked.frame) for masked in clip_masked]
         holes = [replaced_in_whole(masked, bundle.manifest.pixels) for masked in clip_masked]
         row: list[float] = []
@@ -65,7 +65,7 @@ def _print_table(clips: Sequence[Path], count: int, bundle: Bundle, backend_name
     print(f"{'mean':16} {'':>6} " + " ".join(f"{value:>10.2f}" for value in np.mean(rows, axis=0)))
 
 
-def _read(clip: Path, lender: Path, count: int) -> list[Masked]:
+def read_lent(clip: Path, lender: Path, count: int) -> list[Masked]:
     """Frames of `clip` with the masks that lie beside `lender`, as many as both have."""
     masks = [masked.hole for masked in islice(read_masked(lender), count)]
     with open_reader(clip) as reader:

@@ -1,0 +1,150 @@
+"""Where a stage's time goes in OpenVINO, layer by layer, against what this machine reaches at best.
+
+python -m bench.layers --stage transformer --svg roofline.svg
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from bench.ceilings import Ceilings, measure
+from bench.operations import ARITHMETIC, Layer, by_kind, layers_of
+from bench.roofline import Point, drawn
+from runtime.bundle import DEFAULT, Bundle, StageSpec, read_bundle
+from runtime.errors import VidmendError
+from runtime.job import find_bundle
+from runtime.sidecar import check_sidecar, write_sidecar
+
+_TYPES = {"auto": {}, "fp32": {"INFERENCE_PRECISION_HINT": "f32"}}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the tables of one stage or of all; returns the exit code."""
+    summary = "Time, operations and bytes of a stage's layers in OpenVINO on this processor."
+    parser = argparse.ArgumentParser(prog="python -m bench.layers", description=summary, allow_abbrev=False)
+    parser.add_argument("--bundle", default=DEFAULT)
+    parser.add_argument("--stage", help="encoder, transformer or decoder (default: all three)")
+    parser.add_argument("--precision", choices=_TYPES, default="auto", help="default: as a run of infer.py has it")
+    parser.add_argument("--runs", type=int, default=3, help="of which the mean is taken (default: %(default)s)")
+    parser.add_argument("--slowest", type=int, default=0, metavar="N", help="list the N slowest layers too")
+    parser.add_argument("--svg", type=Path, metavar="FILE.svg", help="draw the last stage's roofline")
+    options = parser.parse_args(arguments)
+    console = Console()
+    try:
+        if options.svg is not None:
+            check_sidecar(options.svg, ".svg", (), overwrite=True)
+        bundle = read_bundle(find_bundle(options.bundle))
+        library = importlib.import_module("openvino")
+        with console.status("measuring what this machine can do"):
+            ceilings = measure(library)
+        _print_ceilings(console, ceilings)
+        stages = bundle.manifest.stages if options.stage is None else (bundle.stage(options.stage),)
+        for stage in stages:
+            with console.status(f"running the {stage.name}"):
+                layers = _profiled(library, bundle, stage, options.precision, options.runs)
+            _print_kinds(console, stage.name, layers)
+            _print_slowest(console, layers, options.slowest)
+            if options.svg is not None:
+                chart = drawn(_points(layers), ceilings, f"{bundle.root.name}, {stage.name}")
+                write_sidecar(options.svg, chart.encode())
+    except VidmendError as error:
+        print(f"bench.layers: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _profiled(library: Any, bundle: Bundle, stage: StageSpec, precision: str, runs: int) -> list[Layer]:
+    rule = bundle.manifest.schedule
+    sizes = {"B": 1, "T": rule.targets + rule.references, "N": rule.targets}
+    core = library.Core()
+    graph = core.read_model(str(bundle.file(stage, "onnx")))
+    numbers = fix_sizes(library, graph, stage, sizes)
+    settings = {"PERF_COUNT": "YES", "PERFORMANCE_HINT": "LATENCY", **_TYPES[precision]}
+    compiled = core.compile_model(graph, "CPU", settings)
+    request = compiled.create_infer_request()
+    for _ in range(1 + runs):
+        request.infer(numbers)
+    return layers_of(compiled, graph)
+
+
+def fix_sizes(library: Any, graph: Any, stage: StageSpec, sizes: Mapping[str, int]) -> dict[str, Any]:
+    """Make every shape of the graph static; noise for the inputs that are left, by name."""
+    specs = {spec.name: spec for spec in stage.inputs}
+    noise = np.random.default_rng(0)
+    numbers: dict[str, Any] = {}
+    for parameter in list(graph.get_parameters()):
+        spec = specs[parameter.output(0).get_any_name()]
+        if spec.holds is not None:
+            constant = library.opset13.constant(np.array(sizes[spec.holds], spec.dtype))
+            parameter.output(0).replace(constant.output(0))
+            graph.remove_parameter(parameter)
+            continue
+        shape = [sizes[side] if isinstance(side, str) else side for side in spec.shape]
+        numbers[spec.name] = noise.standard_normal(shape).astype(spec.dtype)
+    graph.reshape({name: list(array.shape) for name, array in numbers.items()})
+    return numbers
+
+
+def _print_ceilings(console: Console, ceilings: Ceilings) -> None:
+    rates = ", ".join(f"{kind} {rate / 1e9:.0f} Gop/s" for kind, rate in ceilings.operations.items())
+    console.print(f"at best: {rates}, memory {ceilings.bytes_moved / 1e9:.1f} GB/s")
+
+
+def _print_kinds(console: Console, stage: str, layers: Sequence[Layer]) -> None:
+    whole = sum(layer.seconds for layer in layers)
+    busy = sum(layer.seconds for layer in layers if layer.kind in ARITHMETIC)
+    title = f"{stage}: {whole * 1000:.1f} ms, {sum(layer.operations for layer in layers) / 1e9:.1f} Gop, "
+    title += f"arithmetic {busy / whole:.0%} of the time"
+    table = Table("kind", "layers", "ms", "share", "Gop", "Gop/s", "MB", "GB/s", title=title, title_justify="left")
+    for kind, members in by_kind(layers):
+        seconds, work = sum(layer.seconds for layer in members), sum(layer.operations for layer in members)
+        moved = sum(layer.moved_bytes for layer in members)
+        speeds = (f"{work / 1e9:.2f}", f"{work / seconds / 1e9:.0f}") if work and seconds else ("", "")
+        rate = f"{moved / seconds / 1e9:.1f}" if seconds else ""
+        row = (
+            str(len(members)),
+            f"{seconds * 1000:.1f}",
+            f"{seconds / whole:.1%}",
+            *speeds,
+            f"{moved / 1e6:.0f}",
+            rate,
+        )
+        table.add_row(kind, *row)
+    console.print(table)
+
+
+def _print_slowest(console: Console, layers: Sequence[Layer], count: int) -> None:
+    if count < 1:
+        return
+    table = Table("layer", "kind", "type", "ms", "Gop/s", "GB/s")
+    for layer in sorted(layers, key=lambda layer: layer.seconds, reverse=True)[:count]:
+        rates = (layer.operations / layer.seconds / 1e9, layer.moved_bytes / layer.seconds / 1e9)
+        table.add_row(
+            layer.name, layer.kind, layer.precision, f"{layer.seconds * 1000:.1f}", *map("{:.0f}".format, rates)
+        )
+    console.print(table)
+
+
+def _points(layers: Sequence[Layer]) -> list[Point]:
+    """The kinds of layer that multiply, one dot each."""
+    whole = sum(layer.seconds for layer in layers)
+    points: list[Point] = []
+    for kind, members in by_kind(layers):
+        seconds, work = sum(layer.seconds for layer in members), sum(layer.operations for layer in members)
+        if work and seconds:
+            moved = sum(layer.moved_bytes for layer in members)
+            points.append(Point(kind, work / moved, work / seconds, seconds / whole))
+    return points
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

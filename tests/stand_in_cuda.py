@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from runtime._device_gpu import CudaTensor
+from runtime.bundle import Compute
 from runtime.device import HostArray, Memory, Stream, Tensor
 from runtime.program import Program, Request, Tensors
 from tests.stand_ins import Mixing, MixingProgram
@@ -189,6 +190,8 @@ class MixingOnCuda(Mixing):
 
 
 class _MixingProgram:
+    compute: Compute = "float32"
+
     def __init__(self, backend: MixingOnCuda, inner: MixingProgram) -> None:
         self._backend, self._inner = backend, inner
 

@@ -97,6 +97,7 @@ class FakeStream:
         self.handle = 1 + len(cuda.streams)
         cuda.streams[self.handle] = self
         self.error: Error | None = None
+        self.recording: list[Callable[[], None]] | None = None  # what is put while a graph is captured
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -105,7 +106,10 @@ class FakeStream:
         self.cuda.need_context()
         if self.error is not None:
             raise self.error
-        self._queue.put(operation)
+        if self.recording is None:
+            self._queue.put(operation)
+        else:
+            self.recording.append(operation)
 
     def wait_for_event(self, event: FakeEvent) -> None:
         if event.recorded:

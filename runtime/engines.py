@@ -74,6 +74,21 @@ def why_not(bundle: Bundle, stage: StageSpec, engine: EngineRecord, machine: Mac
     return next(_obstacles(bundle, stage, engine, machine), None)
 
 
+def short_of(bundle: Bundle, stage: StageSpec, engine: EngineRecord, machine: Machine) -> str | None:
+    """What windows of the bundle's own schedule the engine does not take, and what to do; None: it takes all."""
+    rule = bundle.manifest.schedule
+    least = max((engine.shapes[name][0][0] for name in _windows(stage) if engine.shapes.get(name)), default=1)
+    if rule.fixed or least <= 1:
+        return None
+    full = rule.targets + rule.references
+    return (
+        f"{bundle.root}: {engine.file.path} takes windows of {least} frames or more, and a short scene has fewer. "
+        f"Compile for a range: {rebuild_command(bundle.root, machine)} --frames-range 1,{full},{full} (TensorRT 10 or "
+        f"later), export with --frames {rule.targets}+{rule.references}, or have it all the same: --backend "
+        f"{machine.target}"
+    )
+
+
 def remedy(root: Path, machine: Machine) -> str:
     """What to do where no engine of the bundle in `root` fits, as a sentence with commands."""
     otherwise = _ON_THE_CPU
@@ -120,6 +135,11 @@ def _obstacles(bundle: Bundle, stage: StageSpec, engine: EngineRecord, machine: 
         bundle.checked(engine.file)
     except (FileMissing, FileDamaged) as error:
         yield str(error).rstrip(".")
+
+
+def _windows(stage: StageSpec) -> Iterator[str]:
+    """Inputs that hold a window's frames."""
+    return (port.name for port in stage.inputs if port.shape and port.shape[0] == "T")
 
 
 def _graphs(stage: StageSpec) -> set[str]:

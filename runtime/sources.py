@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from runtime import engines
-from runtime.bundle import Bundle, Compute, StageSpec
+from runtime.bundle import Bundle, Compute, EngineRecord
 from runtime.engines import Machine
 from runtime.errors import EngineUnfit
 from runtime.program import Backend, Precision
@@ -22,16 +23,26 @@ class Source:
     doubt: str | None  # what a user must be told of it
 
 
-def find_sources(bundle: Bundle, backend: Backend, precision: Precision) -> Mapping[str, Source]:
+def find_sources(
+    bundle: Bundle, backend: Backend, precision: Precision, *, every_window: bool = False
+) -> Mapping[str, Source]:
     """By stage, what `backend` opens; one type for all of them, since no stage converts what another one gives.
 
-    Raises `EngineUnfit` with the reason and what to do when it runs engines and none fits, else a `BundleError`.
+    `every_window` refuses engines that would stop in the middle of a clip, where a scene is short.  Raises
+    `EngineUnfit` with the reason and what to do when it runs engines and none fits, else a `BundleError`.
     """
     machine = backend.machine()
     if machine is None:
         return _graphs(bundle, backend, precision)
     exact: tuple[Compute, ...] = ("float32",)
-    return _engines(bundle, machine, exact if precision == "fp32" else engines.ANY_TYPE)
+    chosen = _engines(bundle, machine, exact if precision == "fp32" else engines.ANY_TYPE)
+    for stage in bundle.manifest.stages if every_window else ():
+        if reason := engines.short_of(bundle, stage, chosen[stage.name], machine):
+            raise EngineUnfit(reason)
+    return {
+        name: Source(bundle.checked(engine.file), engine.compute, engines.unverified(engine))
+        for name, engine in chosen.items()
+    }
 
 
 def _graphs(bundle: Bundle, backend: Backend, precision: Precision) -> Mapping[str, Source]:
@@ -48,21 +59,14 @@ def _graphs(bundle: Bundle, backend: Backend, precision: Precision) -> Mapping[s
     return {stage.name: Source(bundle.file(stage, backend.target), "float32", None) for stage in bundle.manifest.stages}
 
 
-def _engines(bundle: Bundle, machine: Machine, computes: Iterable[Compute]) -> Mapping[str, Source]:
-    wanted = tuple(computes)
-    for compute in wanted:
-        try:
-            return {stage.name: _engine(bundle, stage, machine, (compute,)) for stage in bundle.manifest.stages}
-        except EngineUnfit:
-            continue
-    for stage in bundle.manifest.stages:
-        _engine(bundle, stage, machine, wanted)  # raises for the first stage that has none
+def _engines(bundle: Bundle, machine: Machine, computes: tuple[Compute, ...]) -> Mapping[str, EngineRecord]:
+    stages = bundle.manifest.stages
+    for compute in computes:
+        with suppress(EngineUnfit):
+            return {stage.name: engines.choose(bundle, stage, machine, (compute,)) for stage in stages}
+    for stage in stages:
+        engines.choose(bundle, stage, machine, computes)  # raises for the first stage that has none
     raise EngineUnfit(
         f"{bundle.root}: the engines that can run here have another type in one stage than in the next. "
         f"{engines.remedy(bundle.root, machine)}"
     )
-
-
-def _engine(bundle: Bundle, stage: StageSpec, machine: Machine, computes: tuple[Compute, ...]) -> Source:
-    engine = engines.choose(bundle, stage, machine, computes)
-    return Source(bundle.checked(engine.file), engine.compute, engines.unverified(engine))

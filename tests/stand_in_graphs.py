@@ -31,6 +31,8 @@ class FakeGraphs:
                 return 0
             self.calls[name] += 1
             if name == self._fails:
+                if name == "cuStreamEndCapture":  # what was recorded is lost, but the stream works again
+                    self._cuda.streams[arguments[0].value].recording = None
                 return REFUSED
             getattr(self, f"_{name}")(*arguments)
             return 0

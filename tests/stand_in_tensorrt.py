@@ -8,6 +8,7 @@ plans of another version.  It shows nothing of speed, nor that TensorRT behaves 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -77,14 +78,19 @@ def machine_with(library: FakeTensorRt, driver: FakeGraphs, name: str = "tensorr
     pycuda = ModuleType("pycuda")
     pycuda.__spec__ = ModuleSpec("pycuda", None)
     modules = {"pycuda": pycuda, "pycuda.driver": library.cuda.module(), name: library.module(name)}
+    before = {key: sys.modules.get(key) for key in modules}
+    sys.modules.update(modules)  # not by patch.dict: it would take away what is imported meanwhile
     try:
         with (
-            patch.dict("sys.modules", modules),
             patch("runtime.backends._trt.gpus", lambda: (GPU,)),
             patch("runtime.backends._trt_graphs.load_driver", lambda: driver),
         ):
             yield
     finally:
+        for key, value in before.items():
+            sys.modules.pop(key)
+            if value is not None:
+                sys.modules[key] = value
         for stream in library.cuda.streams.values():
             stream.end()
 
@@ -112,7 +118,7 @@ def _with_engine(root: Path, stage: StageSpec, build: Build) -> StageSpec:
     ports = {
         spec.name: {
             "kind": KINDS[build.compute if spec.dtype == "float32" else spec.dtype],
-            "shape": [_side(axis, build) for axis in spec.shape],
+            "shape": [_side(axis) for axis in spec.shape],
             "input": spec in stage.inputs,
             "host": spec.holds is not None,
         }
@@ -128,7 +134,7 @@ def _with_engine(root: Path, stage: StageSpec, build: Build) -> StageSpec:
         gpu=GPU.name,
         compute=build.compute,
         graph_sha256=stage.files["onnx"].sha256,
-        shapes={},
+        shapes={spec.name: tuple(_shapes(spec.shape, build)) for spec in stage.inputs if spec.holds is None},
         options={},
         key="",
         file=file_record(root, path),
@@ -138,7 +144,15 @@ def _with_engine(root: Path, stage: StageSpec, build: Build) -> StageSpec:
     return replace(stage, engines=(*stage.engines, replace(record, key=identity(record))))
 
 
-def _side(axis: int | str, build: Build) -> int:
+def _shapes(shape: Sequence[int | str], build: Build) -> list[Shape]:
+    """The only shape, or the least, the usual and the largest."""
+    lengths = (1,) if build.frames is None or "T" not in shape else (build.frames[0], *build.frames)
+    return [
+        tuple(side if isinstance(side, int) else length if side == "T" else 1 for side in shape) for length in lengths
+    ]
+
+
+def _side(axis: int | str) -> int:
     if isinstance(axis, int):
         return axis
     return 1 if axis == "B" else -1

@@ -62,7 +62,7 @@ def choose(name: str, bundle: Bundle, precision: Precision) -> Chosen:
             reasons.append(f"{candidate}: {reason}")
             continue
         try:
-            find_sources(bundle, backend, precision)
+            find_sources(bundle, backend, precision, every_window=True)
         except EngineUnfit as error:
             notes.append(f"{candidate} was passed over: {error}")
             continue

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partial
+from io import StringIO
 from typing import Any
 
 import numpy as np
@@ -138,8 +140,9 @@ class CudaBackend:
     def open(self, request: Request) -> CudaProgram:
         """As `Backend.open`; a graph that cannot be loaded shows here, on the CPU, before anything is written."""
         library = self.library()
-        if hasattr(library, "preload_dlls"):
-            library.preload_dlls()  # CUDA and cuDNN that came as Python packages
+        if hasattr(library, "preload_dlls"):  # CUDA and cuDNN that came as Python packages
+            with redirect_stdout(StringIO()):  # it prints what it does not find, where the summary belongs
+                library.preload_dlls()
         load(library, request, [_CPU])
         settings = self.settings(request)
 

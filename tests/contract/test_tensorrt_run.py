@@ -21,9 +21,10 @@ from runtime.bundle import Compute, EngineRecord, read_bundle, write_manifest
 from runtime.cli import main
 from runtime.engines import identity
 from tests.clips import Clip, write_clip
+from tests.engined import Build, add_engines
 from tests.stand_in_cuda import FakeCuda
 from tests.stand_in_graphs import FakeGraphs
-from tests.stand_in_tensorrt import Build, FakeTensorRt, Faults, add_engines, machine_with
+from tests.stand_in_tensorrt import FakeTensorRt, Faults, machine_with
 from tests.tiny import HEIGHT, WIDTH
 from tests.tolerances import TOLERANCE
 

@@ -56,7 +56,7 @@ def test_where_nothing_can_be_written_it_is_not_kept(beside: Path, monkeypatch: 
 def test_a_write_that_fails_leaves_what_was_there(beside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert keep(beside, "name", b"content")
 
-    def full(source: str, target: Path) -> None:
+    def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.replace", full)

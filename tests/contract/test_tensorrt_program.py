@@ -20,25 +20,21 @@ from runtime.device import Form, Stream, Tensor
 from runtime.errors import EngineUnfit, VidmendError
 from runtime.program import Program, Request
 from runtime.sources import find_sources
+from tests.engined import RTX, Build, add_engines
 from tests.stand_in_cuda import FakeCuda
 from tests.stand_in_graphs import FakeGraphs
-from tests.stand_in_tensorrt import RTX, Build, FakeTensorRt, Faults, add_engines, machine_with
-from tests.tiny import HEIGHT, WIDTH, tiny_bundle
+from tests.stand_in_tensorrt import FakeTensorRt, Faults, machine_with
+from tests.tiny import HEIGHT, WIDTH
 
 CHANNELS = 16
 PIXELS = Form((1, 3, HEIGHT, WIDTH), "float16")
 FEATURES = Form((1, CHANNELS, HEIGHT // 4, WIDTH // 4), "float16")
 
 
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_bundle(tmp_path_factory.mktemp("tiny"))
-
-
 @pytest.fixture
-def root(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def root(any_window: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
-    return Path(shutil.copytree(exported, tmp_path / "bundle"))
+    return Path(shutil.copytree(any_window, tmp_path / "bundle"))
 
 
 @dataclass

@@ -58,14 +58,14 @@ def _compare(clip: Path, count: int, backend_name: str) -> None:
     pictures = [shrink(masked.frame, whole.crop, rule) for masked in clean]
     masks = [mask_of(masked) for masked in clean]
     frames = [frame_of(picture, index) for index, picture in enumerate(pictures)]
-    name, backend = backends.choose(backend_name)
-    session = Session(bundle, backend, Settings(schedule="reference", precision="fp32"))
+    chosen = backends.choose(backend_name, bundle, "fp32")
+    session = Session(bundle, chosen.backend, Settings(schedule="reference", precision="fp32"))
     restored = session.restore(map(Masked, frames, masks), [whole])
     found = [np.stack(done.frame.planes, -1) for done in restored]
     wanted = published(_network(bundle.manifest.variant), pictures, _bytes(masks), rule.width, rule.height)
     difference = np.abs(np.stack(found).astype(int) - np.stack(wanted)).max(axis=-1)
     print(
-        f"{clip.stem}: {len(frames)} frames on {name} fp32 against the published program: at most "
+        f"{clip.stem}: {len(frames)} frames on {chosen.name} fp32 against the published program: at most "
         f"{difference.max()} grey levels apart, {np.count_nonzero(difference)} of {difference.size} pixels differ "
         f"({np.mean(difference > 0):.4%})"
     )

@@ -98,7 +98,7 @@ def _measured(
 ) -> dict[Way, Row]:
     if bundle.manifest.schedule.fixed:
         raise UsageError(f"{bundle.root}: takes windows of one size; name a bundle that was exported without --frames")
-    backend = backends.choose(backend_name)[1]
+    backend = backends.choose(backend_name, bundle, "auto").backend
     cases = [_case(clip, lender, count, bundle) for clip, lender in zip(clips, (*clips[1:], clips[0]), strict=True)]
     print(f"{'way':>9} {'s a frame':>10} {'speed':>6} {'PSNR dB':>8} {'against':>8}")
     rows: dict[Way, Row] = {}

@@ -80,7 +80,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         shapes = [shape for shape in SHAPES if shape.name in options.shapes.split(",")]
         ways = [(way, parse_way(way)) for way in options.ways.split(",")]
-        meter = Meter(read_bundle(find_bundle(options.bundle)), backends.choose(options.backend)[1])
+        bundle = read_bundle(find_bundle(options.bundle))
+        meter = Meter(bundle, backends.choose(options.backend, bundle, "fp32").backend)
         print(f"{'clip':16} {'from':>5} {'hole':12} {'way':12} {'regions':>7} {'scale':>5} {'dB':>6} {'detail':>6}")
         for clip in options.clips:
             meter.measure(clip, shapes, ways)

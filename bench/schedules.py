@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _print_table(clips: Sequence[Path], count: int, bundle: Bundle, backend_name: str) -> None:
-    backend = backends.choose(backend_name)[1]
+    backend = backends.choose(backend_name, bundle, "fp32").backend
     columns = (*schedule.NAMES, "telea")
     print(f"{'clip':16} {'frames':>6} " + " ".join(f"{name:>10}" for name in columns))
     rows: list[list[float]] = []

@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         bundle = read_bundle(find_bundle(options.bundle))
-        session = Session(bundle, backends.choose(options.backend)[1], Settings(precision="fp32"))
+        session = Session(bundle, backends.choose(options.backend, bundle, "fp32").backend, Settings(precision="fp32"))
         print(f"{'scene':28} {'radius':>6} {'warping error':>14} {'PSNR dB':>8} {'ms a frame':>11}")
         for clip in options.clips:
             for scene in _scenes(clip, options.frames, bundle):

@@ -65,8 +65,9 @@ def compile_bundle(opened: Bundle, job: Job, say: Callable[[str], None]) -> Bund
             path.unlink()
         raise
     for path in before - {engine.file.path for stage in stages for engine in stage.engines}:
-        with suppress(FileNotFoundError):
-            (opened.root / path).unlink()
+        for file in (opened.root / path, *opened.root.glob(f"{path}.*.cache")):  # and what running it left there
+            with suppress(FileNotFoundError):
+                file.unlink()
     return replace(opened, manifest=manifest)
 
 

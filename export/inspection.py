@@ -46,7 +46,7 @@ def _lines(bundle: Bundle, machines: dict[str, Machine]) -> Iterator[str]:
     for name in sorted(compiled & machines.keys()):
         if not all(_one_fits(bundle, stage, machines[name]) for stage in manifest.stages):
             yield ""
-            yield f"{name} cannot run this bundle here. {remedy(bundle, machines[name])}"
+            yield f"{name} cannot run this bundle here. {remedy(bundle.root, machines[name])}"
 
 
 def _graphs(bundle: Bundle, stage: StageSpec, parity: list[ParityRecord]) -> Iterator[str]:

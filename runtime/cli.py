@@ -17,6 +17,7 @@ from runtime.job import Job
 from runtime.memory import share_one_arena
 from runtime.options import build_parser, jobs
 from runtime.outlook import preview
+from runtime.program import Backend
 from runtime.progress import shown
 from runtime.repair import repair
 from runtime.summary import Summary, describe
@@ -126,6 +127,12 @@ def _list_backends() -> int:
     for name in backends.names():
         backend = backends.get(name)
         reason = backend.why_not()
-        verdict = f"can run here, in {backend.precision('auto')}" if reason is None else f"cannot run here: {reason}"
-        print(f"{name:12} {verdict}")
+        print(f"{name:20} {_able(backend) if reason is None else f'cannot run here: {reason}'}")
     return DONE
+
+
+def _able(backend: Backend) -> str:
+    machine = backend.machine()
+    if machine is None:
+        return f"can run here, in {' or '.join(backend.precision('auto', compute) for compute in backend.graphs)}"
+    return f"can run here: engines of {machine.target} {machine.version} for SM {machine.capability} ({machine.gpu})"

@@ -9,16 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from runtime.bundle import Bundle, EngineRecord, StageSpec
+from runtime.bundle import Bundle, Compute, EngineRecord, StageSpec
 from runtime.errors import EngineUnfit, FileDamaged, FileMissing
 
 HARDWARE_COMPATIBLE = "hardware-compat"  # option: any GPU of SM 8.0 or later
 VERSION_COMPATIBLE = "version-compat"  # option: any later version with the same first number
+ANY_TYPE: tuple[Compute, ...] = ("float16", "bfloat16", "float32")  # best first
 _AMPERE = (8, 0)
+_ON_THE_CPU = "--backend onnxruntime runs the bundle on the CPU"
 _NO_PART_OF_THE_KEY = ("key", "file", "layers", "parity")  # what a build gives, not what it is asked for
 
 
@@ -43,23 +45,28 @@ def identity(record: EngineRecord) -> str:
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
-def choose(bundle: Bundle, stage: StageSpec, machine: Machine) -> EngineRecord:
-    """The stage's engine for this machine: the first that fits, halves before float32, verified before unverified.
+def choose(bundle: Bundle, stage: StageSpec, machine: Machine, computes: Sequence[Compute] = ANY_TYPE) -> EngineRecord:
+    """The stage's engine for this machine: the first that fits, by the order of `computes`, verified before unverified.
 
     Raises `EngineUnfit` with the reason of every engine of that library, and the command that builds one that fits.
     """
+    own = [engine for engine in stage.engines if engine.target == machine.target]
     candidates = sorted(
-        (engine for engine in stage.engines if engine.target == machine.target),
-        key=lambda engine: (engine.compute == "float32", engine.parity is None),
+        (engine for engine in own if engine.compute in computes),
+        key=lambda engine: (computes.index(engine.compute), engine.parity is None),
     )
-    reasons = [(engine, why_not(bundle, stage, engine, machine)) for engine in candidates]
-    for engine, reason in reasons:
+    reasons: list[str] = []
+    for engine in candidates:
+        reason = why_not(bundle, stage, engine, machine)
         if reason is None:
             return engine
-    said = "; ".join(dict.fromkeys(str(reason) for _, reason in reasons)) or f"it has none for {machine.target}"
-    raise EngineUnfit(
-        f"{bundle.root}: no engine of stage '{stage.name}' can run here: {said}. {remedy(bundle, machine)}"
-    )
+        reasons.append(reason)
+    others = [engine for engine in own if engine.compute not in computes]
+    reasons += [f"{engine.file.path} computes in {engine.compute}, wanted {' or '.join(computes)}" for engine in others]
+    said = "; ".join(dict.fromkeys(reasons)) or f"it has none for {machine.target}"
+    able = any(why_not(bundle, stage, engine, machine) is None for engine in others)
+    todo = f"Leave --precision and --schedule out, or: {_ON_THE_CPU}." if able else remedy(bundle.root, machine)
+    raise EngineUnfit(f"{bundle.root}: no engine of stage '{stage.name}' can run here: {said}. {todo}")
 
 
 def why_not(bundle: Bundle, stage: StageSpec, engine: EngineRecord, machine: Machine) -> str | None:
@@ -67,14 +74,29 @@ def why_not(bundle: Bundle, stage: StageSpec, engine: EngineRecord, machine: Mac
     return next(_obstacles(bundle, stage, engine, machine), None)
 
 
-def remedy(bundle: Bundle, machine: Machine) -> str:
-    """What to do where no engine fits, as a sentence with commands."""
-    otherwise = "--backend onnxruntime runs the bundle on the CPU"
+def short_of(bundle: Bundle, stage: StageSpec, engine: EngineRecord, machine: Machine) -> str | None:
+    """What windows of the bundle's own schedule the engine does not take, and what to do; None: it takes all."""
+    rule = bundle.manifest.schedule
+    least = max((engine.shapes[name][0][0] for name in _windows(stage) if engine.shapes.get(name)), default=1)
+    if rule.fixed or least <= 1:
+        return None
+    full = rule.targets + rule.references
+    return (
+        f"{bundle.root}: {engine.file.path} takes windows of {least} frames or more, and a short scene has fewer. "
+        f"Compile for a range: {rebuild_command(bundle.root, machine)} --frames-range 1,{full},{full} (TensorRT 10 or "
+        f"later), export with --frames {rule.targets}+{rule.references}, or have it all the same: --backend "
+        f"{machine.target}"
+    )
+
+
+def remedy(root: Path, machine: Machine) -> str:
+    """What to do where no engine of the bundle in `root` fits, as a sentence with commands."""
+    otherwise = _ON_THE_CPU
     if machine.version is None:
         return f"Install {machine.target}, or: {otherwise}."
     if machine.capability is None:
         return f"Run it on a machine with an NVIDIA GPU, or: {otherwise}."
-    return f"Build one: {rebuild_command(bundle.root, machine)}; or: {otherwise}."
+    return f"Build one: {rebuild_command(root, machine)}; or: {otherwise}."
 
 
 def rebuild_command(root: Path, machine: Machine) -> str:
@@ -113,6 +135,11 @@ def _obstacles(bundle: Bundle, stage: StageSpec, engine: EngineRecord, machine: 
         bundle.checked(engine.file)
     except (FileMissing, FileDamaged) as error:
         yield str(error).rstrip(".")
+
+
+def _windows(stage: StageSpec) -> Iterator[str]:
+    """Inputs that hold a window's frames."""
+    return (port.name for port in stage.inputs if port.shape and port.shape[0] == "T")
 
 
 def _graphs(stage: StageSpec) -> set[str]:

@@ -105,6 +105,8 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     add("--keep-going", action="store_true", help="use what decodes of a damaged video")
     streams = "windows under way at once, each stage on a stream of its own (default: 1 on the CPU, 2 on a GPU)"
     add("--streams", type=_streams, metavar="N", help=streams)
+    graph = "record what a GPU repeats and launch it as one (default: yes)"
+    add("--cuda-graph", action=argparse.BooleanOptionalAction, default=True, help=graph)
     add("--json", action="store_true", help="print the summary as JSON, a line for each video")
     add("--list-backends", action="store_true", help="say what can run on this machine, and stop")
 
@@ -152,6 +154,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         smooth=options.temporal_smooth,
         grain=options.grain,
         windows=options.streams,
+        cuda_graph=options.cuda_graph,
     )
 
 

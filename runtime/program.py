@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from runtime.bundle import StageSpec
+from runtime.bundle import Compute, StageSpec
 from runtime.device import Memory, Stream, Tensor
+from runtime.engines import Machine
 
 Precision = Literal["auto", "fp32"]
 PRECISIONS: tuple[Precision, ...] = ("auto", "fp32")
+LABELS: Mapping[Compute, str] = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 Tensors = Mapping[str, Tensor]
+
+
+def _ignore(_: object) -> None:
+    """For whoever opens a stage and wants to hear nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +29,19 @@ class Request:
     stage: StageSpec
     sizes: Mapping[str, int]  # symbolic axes that never change in this program; the others stay symbolic
     precision: Precision
+    compute: Compute = "float32"  # type of the file at `path`, and of what goes in and out of it
+    cuda_graph: bool = True  # whether repeated work may be recorded and launched as one
+    tell: Callable[[str], None] = _ignore  # takes a sentence that a user should hear
+    at_rest: Callable[[Callable[[], None]], None] = _ignore  # takes what to call when a clip is done and nothing runs
 
 
 class Program(Protocol):
     """One stage ready to run."""
+
+    @property
+    def compute(self) -> Compute:
+        """Type of the numbers that it takes and gives where the stage's spec says float32."""
+        ...
 
     def enqueue(self, inputs: Tensors, outputs: Tensors, stream: Stream) -> None:
         """Let `stream` compute `outputs` from `inputs`, both of the stage's names; allocates no tensor, never waits.
@@ -41,12 +56,17 @@ class Backend(Protocol):
 
     @property
     def target(self) -> str:
-        """Which of a stage's files it runs."""
+        """Which of a stage's files or engines it runs."""
         ...
 
     @property
     def memory(self) -> Memory:
         """Where its programs expect their tensors."""
+        ...
+
+    @property
+    def graphs(self) -> tuple[Compute, ...]:
+        """Types of the graphs that it runs, best first; none when it runs engines."""
         ...
 
     @property
@@ -58,8 +78,12 @@ class Backend(Protocol):
         """None when it can run here, else one sentence that says what is missing and how to get it."""
         ...
 
-    def precision(self, asked: Precision) -> str:
-        """The type it computes in on this machine when `asked`, as the summary prints it."""
+    def machine(self) -> Machine | None:
+        """What an engine must fit to run here; None when it runs graphs."""
+        ...
+
+    def precision(self, asked: Precision, compute: Compute = "float32") -> str:
+        """The type that a file of type `compute` is computed in here when `asked`, as the summary prints it."""
         ...
 
     def open(self, request: Request) -> Program:

@@ -17,7 +17,7 @@ from runtime.masks import MaskSource, open_masks
 from runtime.outlook import Outlook, look
 from runtime.progress import Progress
 from runtime.report import ReportData, Samples, write_report
-from runtime.session import Restored, Session
+from runtime.session import Restored, Session, precision_of
 from runtime.summary import Summary
 from runtime.video import FrameReader, FrameWriter, copy_video, copyable, open_work, open_writer
 
@@ -49,8 +49,8 @@ class _Run:
         self._outlook = outlook
         self._reader = reader
         self._progress = progress
-        self._backend, backend = backends.choose(job.backend)
-        self._session = Session(outlook.bundle, backend, job.settings)
+        self._chosen = backends.choose(job.backend, outlook.bundle, precision_of(outlook.bundle, job.settings))
+        self._session = Session(outlook.bundle, self._chosen.backend, job.settings)
         self._cuts = open_cuts(job.cuts, outlook.info) if outlook.regions else no_cuts()
         self._resumed = 0
         self._written = 0
@@ -91,7 +91,7 @@ class _Run:
             busy=session.clock.seconds(),
             overlap=session.clock.overlap(),
             bundle=str(outlook.bundle.root),
-            backend=self._backend,
+            backend=self._chosen.name,
             precision=session.precision,
             schedule=job.settings.schedule,
             regions=tuple(
@@ -99,7 +99,7 @@ class _Run:
             ),
             cuts=tuple(self._cuts.found),
             copied=False,
-            notes=(*outlook.info.notes, *outlook.notes, *self._notes, *empty),
+            notes=(*outlook.info.notes, *outlook.notes, *self._chosen.notes, *session.notes, *self._notes, *empty),
             lost=tuple(self._reader.lost),
         )
 
@@ -124,8 +124,9 @@ class _Run:
     def _fingerprint(self) -> str:
         job, outlook = self._job, self._outlook
         files = [job.video, *outlook.request.masks]
-        settings = replace(job.settings, windows=None)  # decides when frames are done, not what they look like
-        choices = (outlook.request, job.cuts, outlook.regions, self._backend, self._session.precision, settings)
+        settings = replace(job.settings, windows=None, cuda_graph=True)  # when frames are done, not how they look
+        name, precision = self._chosen.name, self._session.precision
+        choices = (outlook.request, job.cuts, outlook.regions, name, precision, settings)
         return fingerprint(outlook.bundle, files, (*choices, job.encoding, job.deinterlace, job.fps, job.keep_going))
 
 

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 
 from runtime._clip_frames import Again, Room, WaitingFrames
 from runtime.ahead import ahead
 from runtime.blend import CentredAverage, PublishedAverage
-from runtime.bundle import Bundle, TensorSpec
+from runtime.bundle import Bundle, Compute, TensorSpec
 from runtime.clip import Agenda, Staged, prepare, shots
 from runtime.clock import Clock
 from runtime.composite import Finish, composite
 from runtime.device import Form, Pool
 from runtime.devices import MakeDevice, open_device
 from runtime.frame import Frame, Masked
+from runtime.numbers import NUMPY_NAMES
 from runtime.patch import Painted, Patch
 from runtime.program import Backend, Precision, Program, Request
 from runtime.regions import Region
 from runtime.schedule import Schedule, make_schedule
 from runtime.smooth import smoothed
+from runtime.sources import Source, find_sources
 from runtime.stages import Encoder, Filled, Forms, Painter, collect, encode, paint, transform, visits
 from runtime.streams import open_streams
 from runtime.transformer import Transformer
@@ -42,6 +44,7 @@ class Settings:
     smooth: int = 0  # frames before and after one that its fill is averaged with, along the motion
     grain: bool = False  # whether fills get the grain of their surroundings
     windows: int | None = None  # under way at once; None: 1 on the host, whose libraries use every core for it, else 2
+    cuda_graph: bool = True  # whether what a GPU repeats is recorded and launched as one
     waiting_bytes: int = 256 << 20  # of frames that wait for their fill; beyond it they are read a second time
 
 
@@ -69,14 +72,22 @@ class Session:
         self.clock = Clock()
         self._windows = windows_of(backend, settings)
         self._device = make_device(backend.memory, self.clock, self._windows)
-        stages = _Stages(bundle, backend, "fp32" if self._schedule.to_the_letter else settings.precision)
+        precision = precision_of(bundle, settings)
+        sources = find_sources(bundle, backend, precision)
+        self._ties = _Ties()
+        stages = _Stages(bundle, backend, sources, precision, settings.cuda_graph, self._ties)
         with self._device.bound():
             self._encoder = stages.open("encoder", {"B": 1})
             self._decoder = stages.open("decoder", {"B": 1})
         self._transformer = stages.transformer(self._schedule)
-        self._forms = stages.forms()
+        self._forms = stages.forms(self._encoder.compute, self._decoder.compute)
         self.picture = (self._rule.width, self._rule.height)  # what the network sees at once, in pixels
-        self.precision = backend.precision(stages.precision)  # the type that the backend computes in
+        self.precision = backend.precision(precision, sources["encoder"].compute)  # that the backend computes in
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should hear of the engines and of the run so far, each once."""
+        return tuple(dict.fromkeys(self._ties.notes))
 
     def restore(
         self, clip: Iterable[Masked], regions: Sequence[Region], *, start: int = 0, again: Again | None = None
@@ -121,7 +132,12 @@ class Session:
         forms, schedule, pool = self._forms, self._schedule, Pool(self._device)
         encoder = Encoder(self._encoder, self._rule, forms, pool, _FEATURE_BYTES)
         painter = Painter(self._decoder, self._rule, forms.picture, self._make_blend, pool)
-        with closing(ahead(prepared, _STAGED_AHEAD)) as staged, open_streams(self._device) as streams:
+        with (
+            closing(ahead(prepared, _STAGED_AHEAD)) as staged,
+            self._device.bound(),
+            self._ties.rested(),
+            open_streams(self._device) as streams,
+        ):
             encoded = encode(visits(shots(staged, regions), schedule), encoder, schedule, streams)
             completed = transform(encoded, self._transformer, pool, streams)
             yield from collect(paint(completed, painter, streams), self._windows)
@@ -134,6 +150,12 @@ def windows_of(backend: Backend, settings: Settings) -> int:
     return 1 if backend.memory == "host" else 2
 
 
+def precision_of(bundle: Bundle, settings: Settings) -> Precision:
+    """As asked, but exact where the schedule is the published protocol's."""
+    schedule = make_schedule(settings.schedule, bundle.manifest.schedule)
+    return "fp32" if schedule.to_the_letter else settings.precision
+
+
 def _joined(filled: Iterable[Filled], waiting: WaitingFrames, first: int) -> Iterator[Painted]:
     """Fills with their frames, from frame `first` on."""
     for item in filled:
@@ -142,29 +164,63 @@ def _joined(filled: Iterable[Filled], waiting: WaitingFrames, first: int) -> Ite
 
 
 @dataclass(frozen=True, slots=True)
+class _Ties:
+    """What programs have to say, and what they have to do when a clip is done."""
+
+    notes: list[str] = field(default_factory=list[str])
+    at_rest: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
+
+    @contextmanager
+    def rested(self) -> Generator[None, None, None]:
+        """Inside it programs run; afterwards, when nothing of theirs does, they are told so."""
+        try:
+            yield
+        finally:
+            for call in self.at_rest:
+                call()
+
+
+@dataclass(frozen=True, slots=True)
 class _Stages:
     """What opens the bundle's stages; knows no session, so that a session is freed as soon as it is dropped."""
 
     bundle: Bundle
     backend: Backend
+    sources: Mapping[str, Source]
     precision: Precision
+    cuda_graph: bool
+    ties: _Ties
 
     def open(self, name: str, sizes: Mapping[str, int]) -> Program:
-        stage = self.bundle.stage(name)
-        path = self.bundle.file(stage, self.backend.target)
-        return self.backend.open(Request(path, stage, sizes, self.precision))
+        source, ties = self.sources[name], self.ties
+        if source.doubt is not None:
+            ties.notes.append(source.doubt)
+        request = Request(
+            source.path,
+            self.bundle.stage(name),
+            sizes,
+            self.precision,
+            source.compute,
+            self.cuda_graph,
+            ties.notes.append,
+            ties.at_rest.append,
+        )
+        return self.backend.open(request)
 
     def transformer(self, schedule: Schedule) -> Transformer:
-        stage = self.bundle.stage("transformer")
-        self.bundle.file(stage, self.backend.target)  # a damaged file shows before anything is written
-        rule = self.bundle.manifest.schedule
+        stage, rule = self.bundle.stage("transformer"), self.bundle.manifest.schedule
         return Transformer(stage, rule, schedule.full_window, partial(self.open, "transformer"))
 
-    def forms(self) -> Forms:
+    def forms(self, encoded: Compute, decoded: Compute) -> Forms:
+        """By the types of what goes in and out of the encoder's and the decoder's program."""
         encoder, decoder = self.bundle.stage("encoder"), self.bundle.stage("decoder")
-        return Forms(_of_one(encoder.inputs[0]), _of_one(encoder.outputs[0]), _of_one(decoder.outputs[0]))
+        return Forms(
+            _of_one(encoder.inputs[0], encoded),
+            _of_one(encoder.outputs[0], encoded),
+            _of_one(decoder.outputs[0], decoded),
+        )
 
 
-def _of_one(spec: TensorSpec) -> Form:
+def _of_one(spec: TensorSpec, compute: Compute) -> Form:
     """A tensor whose first axis is the batch, for a batch of one."""
-    return Form((1, *(int(size) for size in spec.shape[1:])), spec.dtype)
+    return Form((1, *(int(size) for size in spec.shape[1:])), NUMPY_NAMES[compute])

@@ -21,6 +21,7 @@ from runtime.bundle import PixelRule
 from runtime.clip import Lane, Shot, View
 from runtime.device import Buffer, Event, Form, HostArray, Pool
 from runtime.frame import RGB, Hole
+from runtime.numbers import as_floats, floats
 from runtime.patch import Crop, Patch
 from runtime.pixels import normalise
 from runtime.program import Program
@@ -135,7 +136,8 @@ class Encoder:
             lane.release(tuple(lane.features))
 
     def _normalise(self, view: View, out: HostArray) -> None:
-        normalise(view.rgb, self._no_hole if view.hole is None else view.hole, self._rule, out[0])
+        with as_floats(out[0]) as pixels:
+            normalise(view.rgb, self._no_hole if view.hole is None else view.hole, self._rule, pixels)
 
 
 def encode(visits: Iterable[Visit], encoder: Encoder, schedule: Schedule, streams: Streams) -> Iterator[Encoded]:
@@ -210,7 +212,7 @@ class Painter:
         return partial(_fill, shot.frame_index(index), shot.number, pending)
 
     def _blend(self, blend: Blend, window: FrameWindow, index: int, painted: HostArray) -> None:
-        blend.add(samples(painted[0], self._rule), window, index)
+        blend.add(samples(floats(painted[0]), self._rule), window, index)
 
 
 def paint(completed: Iterable[Completed], painter: Painter, streams: Streams) -> Iterator[Leaving]:

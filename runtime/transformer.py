@@ -13,6 +13,7 @@ from runtime.bundle import ScheduleRule, StageSpec
 from runtime.device import Array, Buffer, Form, HostArray, Pool, Stream, Tensor
 from runtime.frame import Hole
 from runtime.keys import Slots, key_biases
+from runtime.numbers import NUMPY_NAMES, as_floats
 from runtime.program import Program
 
 Sizes = Mapping[str, int]
@@ -50,7 +51,7 @@ class Transformer:
             rows, usual = targets, (targets, len(features) - targets) == self._usual
             program = self._program(usual, len(features), targets)
         completed = pool.take(replace(frame, shape=(rows, *frame.shape[1:])), stream)
-        biases = self._biases(real, holes, pool, stream)
+        biases = self._biases(real, holes, NUMPY_NAMES[program.compute], pool, stream)
         inputs: dict[str, Tensor] = {name: bias.tensor for name, bias in biases.items()}
         if not self._rule.fixed:
             inputs["targets"] = np.array(targets, np.int64)
@@ -70,16 +71,15 @@ class Transformer:
         real[self._rule.targets : self._rule.targets + frames - targets] = True
         return real
 
-    def _biases(self, real: Real, holes: Slots, pool: Pool, stream: Stream) -> dict[str, Buffer]:
-        """What the stage wants added to the scores of each head's keys, on lease."""
+    def _biases(self, real: Real, holes: Slots, dtype: str, pool: Pool, stream: Stream) -> dict[str, Buffer]:
+        """What the stage wants added to the scores of each head's keys, on lease, as the program takes numbers."""
         by_slot: list[Hole | None] = [None] * len(real)
         for slot, hole in zip(np.flatnonzero(real), holes, strict=True):
             by_slot[slot] = hole
         height, width = self._stage.inputs[0].shape[-2:]
-        types = {spec.name: spec.dtype for spec in self._stage.inputs}
         biases: dict[str, Buffer] = {}
         for name, values in key_biases(self._stage, real, by_slot, (int(height), int(width))).items():
-            biases[name] = pool.take(Form(values.shape, types[name]), stream)
+            biases[name] = pool.take(Form(values.shape, dtype), stream)
             stream.write(biases[name].tensor, partial(_assign, values))
         return biases
 
@@ -106,4 +106,5 @@ def _gather(features: Sequence[Buffer], real: Real, window: Buffer, stream: Stre
 
 
 def _assign(values: Array, out: HostArray) -> None:
-    out[...] = values
+    with as_floats(out) as numbers:
+        numbers[...] = values

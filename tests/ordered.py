@@ -13,7 +13,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
+from runtime.bundle import Compute
 from runtime.device import Buffer, Device, Event, Form, HostArray, Memory, Stream, Tensor
+from runtime.engines import Machine
 from runtime.program import Backend, Precision, Program, Request, Tensors
 
 Times = dict[str, int]  # by stream, how many of its accesses have happened before
@@ -162,14 +164,17 @@ class CheckedBackend:
 
     def __init__(self, inner: Backend) -> None:
         self._inner = inner
-        self.target, self.rank = inner.target, inner.rank
+        self.target, self.rank, self.graphs = inner.target, inner.rank, inner.graphs
         self.memory: Memory = inner.memory
 
     def why_not(self) -> str | None:
         return self._inner.why_not()
 
-    def precision(self, asked: Precision) -> str:
-        return self._inner.precision(asked)
+    def machine(self) -> Machine | None:
+        return self._inner.machine()
+
+    def precision(self, asked: Precision, compute: Compute = "float32") -> str:
+        return self._inner.precision(asked, compute)
 
     def open(self, request: Request) -> Program:
         return _CheckedProgram(self._inner.open(request))
@@ -178,6 +183,7 @@ class CheckedBackend:
 class _CheckedProgram:
     def __init__(self, inner: Program) -> None:
         self._inner = inner
+        self.compute: Compute = inner.compute
 
     def enqueue(self, inputs: Tensors, outputs: Tensors, stream: Stream) -> None:
         assert isinstance(stream, CheckedStream)

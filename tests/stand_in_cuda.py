@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from runtime._device_gpu import CudaTensor
+from runtime.bundle import Compute
 from runtime.device import HostArray, Memory, Stream, Tensor
 from runtime.program import Program, Request, Tensors
 from tests.stand_ins import Mixing, MixingProgram
@@ -97,6 +98,7 @@ class FakeStream:
         self.handle = 1 + len(cuda.streams)
         cuda.streams[self.handle] = self
         self.error: Error | None = None
+        self.recording: list[Callable[[], None]] | None = None  # what is put while a graph is captured
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -105,7 +107,10 @@ class FakeStream:
         self.cuda.need_context()
         if self.error is not None:
             raise self.error
-        self._queue.put(operation)
+        if self.recording is None:
+            self._queue.put(operation)
+        else:
+            self.recording.append(operation)
 
     def wait_for_event(self, event: FakeEvent) -> None:
         if event.recorded:
@@ -190,6 +195,8 @@ class MixingOnCuda(Mixing):
 
 
 class _MixingProgram:
+    compute: Compute = "float32"
+
     def __init__(self, backend: MixingOnCuda, inner: MixingProgram) -> None:
         self._backend, self._inner = backend, inner
 

@@ -7,7 +7,9 @@ from functools import partial
 
 import numpy as np
 
+from runtime.bundle import Compute
 from runtime.device import HostArray, Memory, Stream, host_array
+from runtime.engines import Machine
 from runtime.program import Precision, Program, Request, Tensors
 
 
@@ -16,6 +18,7 @@ class Counting:
 
     target = "onnx"
     memory: Memory = "host"
+    graphs: tuple[Compute, ...] = ("float32",)
     rank = None
 
     def __init__(self, fails_at: int = 0) -> None:
@@ -26,7 +29,10 @@ class Counting:
     def why_not(self) -> str | None:
         return None
 
-    def precision(self, asked: Precision) -> str:
+    def machine(self) -> Machine | None:
+        return None
+
+    def precision(self, asked: Precision, compute: Compute = "float32") -> str:
         return "zeros"
 
     def open(self, request: Request) -> Program:
@@ -35,6 +41,8 @@ class Counting:
 
 
 class _CountingProgram:
+    compute: Compute = "float32"
+
     def __init__(self, backend: Counting, stage: str) -> None:
         self.backend, self.stage = backend, stage
 
@@ -63,6 +71,8 @@ class Mixing(Counting):
 
 class MixingProgram:
     """One stage of `Mixing`."""
+
+    compute: Compute = "float32"
 
     def __init__(self, backend: Mixing, stage: str) -> None:
         self.backend, self.stage = backend, stage

@@ -25,6 +25,7 @@ from runtime.errors import UsageError, VidmendError
 from runtime.job import find_bundle
 from runtime.memory import share_one_arena
 from runtime.progress import shown
+from runtime.session import Settings, precision_of
 
 __all__ = ["build_parser", "main"]
 
@@ -91,13 +92,15 @@ def _methods(
     options: argparse.Namespace, bundle: Bundle, plan: Plan
 ) -> tuple[Mapping[str, Fill], tuple[tuple[str, str], ...]]:
     """The ways to fill a clip, and what is to be known of the run."""
-    name, backend = backends.choose(options.backend)
-    network = open_network(bundle, backend, options.schedule, (plan.width, plan.height))
+    chosen = backends.choose(options.backend, bundle, precision_of(bundle, Settings(options.schedule)))
+    for note in chosen.notes:
+        _say(f"note: {note}")
+    network = open_network(bundle, chosen.backend, options.schedule, (plan.width, plan.height))
     manifest = bundle.manifest
     facts = (
         ("bundle", f"{bundle.root.resolve().name}: {manifest.network} {manifest.variant}"),
         ("weights", f"{manifest.provenance.checkpoint}, sha256 {manifest.provenance.checkpoint_sha256[:12]}"),
-        ("run", f"{name} {network.session.precision}, schedule {options.schedule}"),
+        ("run", f"{chosen.name} {network.session.precision}, schedule {options.schedule}"),
         ("size", f"{plan.width}x{plan.height}, at most {plan.frames} frames a clip"),
         ("clips", ", ".join(clip.stem for clip in plan.clips)),
         ("masks", f"{', '.join(plan.masks)}, seed {plan.seed}"),

@@ -44,7 +44,7 @@ class VideoFeatures:
         """Load the graph; raises `InputError` when it is none, `BackendUnavailable` without onnxruntime."""
         if not path.is_file():
             raise InputError(f"{path}: no such file; {WANTED}")
-        backend = backends.choose(RUNS_IT)[1]
+        backend = backends.able(RUNS_IT)
         self._path = path
         self._stream = open_device(backend.memory, Clock(), 1).stream("i3d")
         try:

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from runtime.errors import BackendUnavailable, UsageError
-from runtime.program import Backend
+from runtime.bundle import Bundle
+from runtime.errors import BackendUnavailable, EngineUnfit, UsageError
+from runtime.program import Backend, Precision
+from runtime.sources import find_sources
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What is to run a bundle."""
+
+    name: str
+    backend: Backend
+    notes: tuple[str, ...]  # why not another one, where a user could do something about it
 
 
 def names() -> tuple[str, ...]:
@@ -22,19 +34,37 @@ def get(name: str) -> Backend:
     return cast("Backend", importlib.import_module(f"runtime.backends.{name}").BACKEND)
 
 
-def choose(name: str) -> tuple[str, Backend]:
-    """The backend called `name`, or the first that can run here for "auto"; raises `BackendUnavailable`."""
+def able(name: str) -> Backend:
+    """The backend called `name`; raises `BackendUnavailable` where it cannot run."""
+    backend = get(name)
+    if reason := backend.why_not():
+        raise BackendUnavailable(f"backend '{name}': {reason}")
+    return backend
+
+
+def choose(name: str, bundle: Bundle, precision: Precision) -> Chosen:
+    """The backend called `name`, or for "auto" the first by rank that can run `bundle` here.
+
+    One that could run here, were it not for the bundle's engines, is passed over by "auto" with a note.  Raises
+    `BackendUnavailable` or a `BundleError`.
+    """
     if name != "auto":
-        backend = get(name)
-        if reason := backend.why_not():
-            raise BackendUnavailable(f"backend '{name}': {reason}")
-        return name, backend
+        backend = able(name)
+        find_sources(bundle, backend, precision)
+        return Chosen(name, backend, ())
     ranked = sorted((backend.rank, name) for name in names() if (backend := get(name)).rank is not None)
     reasons: list[str] = []
+    notes: list[str] = []
     for _, candidate in ranked:
         backend = get(candidate)
         reason = backend.why_not()
-        if reason is None:
-            return candidate, backend
-        reasons.append(f"{candidate}: {reason}")
-    raise BackendUnavailable(f"no backend can run here. {' '.join(reasons)}")
+        if reason is not None:
+            reasons.append(f"{candidate}: {reason}")
+            continue
+        try:
+            find_sources(bundle, backend, precision, every_window=True)
+        except EngineUnfit as error:
+            notes.append(f"{candidate} was passed over: {error}")
+            continue
+        return Chosen(candidate, backend, tuple(notes))
+    raise BackendUnavailable(f"no backend can run here. {' '.join([*reasons, *notes])}")

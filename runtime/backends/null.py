@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from runtime.bundle import Compute
 from runtime.device import Memory, Stream
 from runtime.program import Precision, Request, Tensors
 
 
 class _NullProgram:
+    compute: Compute = "float32"
+
     def enqueue(self, inputs: Tensors, outputs: Tensors, stream: Stream) -> None:
         for output in outputs.values():
             stream.zero(output)
@@ -15,12 +18,16 @@ class _NullProgram:
 class _NullBackend:
     target = "onnx"
     memory: Memory = "host"
+    graphs: tuple[Compute, ...] = ("float32",)
     rank = None
 
     def why_not(self) -> str | None:
         return None
 
-    def precision(self, asked: Precision) -> str:
+    def machine(self) -> None:
+        return None
+
+    def precision(self, asked: Precision, compute: Compute = "float32") -> str:
         return "zeros"
 
     def open(self, request: Request) -> _NullProgram:

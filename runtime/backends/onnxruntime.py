@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from functools import partial
 from typing import Any
 
+from runtime.backends._onnxruntime import installed, load
+from runtime.bundle import Compute
 from runtime.device import Memory, Stream, host_array
-from runtime.errors import BackendUnavailable
 from runtime.program import Precision, Request, Tensors
 
 
+def library() -> Any:
+    """The module."""
+    return importlib.import_module("onnxruntime")
+
+
 class _Program:
+    compute: Compute = "float32"
+
     def __init__(self, session: Any) -> None:
         self._session = session
         self._binding = session.io_binding()
@@ -31,30 +38,20 @@ class _Program:
 class _Backend:
     target = "onnx"
     memory: Memory = "host"
+    graphs: tuple[Compute, ...] = ("float32",)
     rank = 20
 
     def why_not(self) -> str | None:
-        if importlib.util.find_spec("onnxruntime") is None:
-            return "the package onnxruntime is not installed: pip install onnxruntime."
+        return None if installed() else "the package onnxruntime is not installed: pip install onnxruntime."
+
+    def machine(self) -> None:
         return None
 
-    def precision(self, asked: Precision) -> str:
+    def precision(self, asked: Precision, compute: Compute = "float32") -> str:
         return "fp32"
 
     def open(self, request: Request) -> _Program:
-        library: Any = importlib.import_module("onnxruntime")
-        options = library.SessionOptions()
-        options.log_severity_level = 3  # its warnings speak of its own optimiser, not of anything a user can change
-        for axis, size in request.sizes.items():
-            options.add_free_dimension_override_by_name(axis, size)
-        try:
-            session = library.InferenceSession(str(request.path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # the library's own exception types are private
-            raise BackendUnavailable(
-                f"{request.path}: onnxruntime {library.__version__} cannot load this graph: "
-                f"{str(error).splitlines()[0]} Try --backend openvino, or upgrade onnxruntime."
-            ) from error
-        return _Program(session)
+        return _Program(load(library(), request, ["CPUExecutionProvider"]))
 
 
 BACKEND = _Backend()

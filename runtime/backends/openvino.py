@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from runtime.bundle import Compute
 from runtime.device import Memory, Stream, host_array
 from runtime.errors import BackendUnavailable
 from runtime.program import Precision, Request, Tensors
@@ -17,6 +18,8 @@ _OPENVINO_TYPE = {"fp32": "f32", "bf16": "bf16"}
 
 
 class _Program:
+    compute: Compute = "float32"
+
     def __init__(self, library: Any, compiled: Any) -> None:
         self._tensor = library.Tensor
         self._request = compiled.create_infer_request()
@@ -36,6 +39,7 @@ class _Program:
 class _Backend:
     target = "onnx"
     memory: Memory = "host"
+    graphs: tuple[Compute, ...] = ("float32",)
     rank = 10
 
     def why_not(self) -> str | None:
@@ -43,7 +47,10 @@ class _Backend:
             return "the package openvino is not installed: pip install openvino."
         return None
 
-    def precision(self, asked: Precision) -> str:
+    def machine(self) -> None:
+        return None
+
+    def precision(self, asked: Precision, compute: Compute = "float32") -> str:
         if asked == "auto" and "BF16" in _library().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             return "bf16"
         return "fp32"

@@ -18,7 +18,8 @@ from runtime.program import PRECISIONS, Precision, Request
 from tests.tiny import HEIGHT, WIDTH, tiny_network
 from tests.tolerances import TOLERANCE
 
-COMPUTING = [name for name in backends.names() if backends.get(name).rank is not None]
+RANKED = [name for name in backends.names() if backends.get(name).rank is not None]
+COMPUTING = [name for name in RANKED if backends.get(name).memory == "host"]  # those on a GPU: tests/gpu
 Feed = dict[str, np.ndarray]
 STREAM = HostDevice(Clock(), threads=False).stream("inline")
 CHANNELS, FEATURE_HEIGHT, FEATURE_WIDTH = 16, HEIGHT // 4, WIDTH // 4
@@ -108,13 +109,24 @@ def test_a_file_that_is_no_graph_is_one_line(name: str, any_window: Path, tmp_pa
     assert "encoder.onnx" in str(caught.value)
 
 
-def test_the_automatic_choice_is_the_first_by_rank_that_can_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    able = sorted((backends.get(name).rank or 0, name) for name in COMPUTING if backends.get(name).why_not() is None)
-    assert choose("auto")[0] == able[0][1]
-    for name in COMPUTING:
+def test_the_automatic_choice_is_the_first_by_rank_that_can_run(
+    any_window: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = read_bundle(any_window)
+    able = [name for name in RANKED if backends.get(name).why_not() is None and backends.get(name).machine() is None]
+    assert choose("auto", bundle, "auto").name == min(able, key=lambda name: backends.get(name).rank or 0)
+    for name in RANKED:
         monkeypatch.setattr(type(backends.get(name)), "why_not", lambda self: "gone.")
     with pytest.raises(BackendUnavailable, match="no backend can run here"):
-        choose("auto")
+        choose("auto", bundle, "auto")
+
+
+def test_gpu_backends_come_before_those_of_the_cpu_and_engines_before_graphs() -> None:
+    by_rank = sorted(RANKED, key=lambda name: backends.get(name).rank or 0)
+    memories = [backends.get(name).memory for name in by_rank]
+    assert memories == sorted(memories)  # cuda, host
+    runs_graphs = [bool(backends.get(name).graphs) for name in by_rank]
+    assert runs_graphs == sorted(runs_graphs)
 
 
 def test_an_unknown_backend_names_the_known_ones() -> None:

@@ -21,7 +21,7 @@ EXACT = ["onnxruntime", "openvino"]
 
 
 def restored(bundle: Path, backend: str, schedule: str, pictures: list[RGB], holes: list[Hole]) -> list[RGB]:
-    session = Session(read_bundle(bundle), backends.choose(backend)[1], Settings(schedule=schedule, precision="fp32"))
+    session = Session(read_bundle(bundle), backends.able(backend), Settings(schedule=schedule, precision="fp32"))
     repaired = session.restore(as_clip(pictures, holes), whole(WIDTH, HEIGHT))
     return [picture_of(done.frame) for done in repaired]
 

@@ -58,8 +58,8 @@ def test_the_default_network_beats_telea_on_the_demo_clip() -> None:
     damaged = list(read_masked(demo.DAMAGED))[:FRAMES]
     with VideoReader(demo.CLEAN) as reader:
         truth = [picture_of(frame) for frame in reader][:FRAMES]
-    _, backend = backends.choose("auto")
     bundle = read_bundle(find_bundle(DEFAULT))
+    backend = backends.choose("auto", bundle, "auto").backend
     session = Session(bundle, backend, Settings())
     repaired = list(session.restore(damaged, [whole_frame(damaged[0].frame)]))
     holes = [replaced_in_whole(masked, bundle.manifest.pixels) for masked in damaged]

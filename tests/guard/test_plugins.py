@@ -14,7 +14,7 @@ PACKAGES = {"models": "SPEC", "export.targets": "TARGET", "runtime.backends": "B
 MEMBERS = {  # what the seam asks of each; a protocol is only checked where somebody passes the object on
     "models": ("name", "source", "variants", "default_variant", "containers", "size_rule", "stages", "variant"),
     "export.targets": ("name", "suffix", "fixed_window", "compiler", "why_not"),
-    "runtime.backends": ("target", "rank", "why_not", "precision", "open"),
+    "runtime.backends": ("target", "memory", "graphs", "rank", "why_not", "machine", "precision", "open"),
 }
 
 

@@ -1,0 +1,102 @@
+"""What TensorRT and TensorRT-RTX share: an engine of the bundle, deserialised, and its work put on a stream.
+
+The modules are those of their own files to import; this one knows what 8.5 to 11 and RTX have in common.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from runtime.backends._trt_cache import RuntimeCache
+from runtime.backends._trt_engine import Log, make_logger, read_ports
+from runtime.backends._trt_program import TrtProgram
+from runtime.bundle import Compute
+from runtime.device import Memory
+from runtime.engines import Machine, remedy
+from runtime.errors import DeviceFailed, EngineUnfit, VidmendError
+from runtime.machine import gpus
+from runtime.program import LABELS, Precision, Request
+
+_TOO_LITTLE_MEMORY = ("out of memory", "outofmemory", "could not be allocated")  # as releases put it
+
+
+@dataclass(frozen=True, slots=True)
+class TrtBackend:
+    """One of the two libraries."""
+
+    library: Callable[[], Any]
+    modules: tuple[str, ...]  # names that it may be installed under
+    title: str  # as people call it
+    install: str  # command that brings it
+    target: str
+    rank: int
+    oldest: tuple[int, ...]  # version that is known to work
+    portable: bool  # whether it builds for GPUs that it is told of
+    compiles: bool  # whether kernels are compiled when an engine is opened, and worth keeping
+
+    memory: Memory = "cuda"
+    graphs: tuple[Compute, ...] = ()
+
+    def why_not(self) -> str | None:
+        """As `Backend.why_not`."""
+        if not any(importlib.util.find_spec(name) for name in self.modules):
+            return f"the package {self.modules[0]} is not installed: {self.install}."
+        try:
+            version = str(self.library().__version__)
+        except (ImportError, OSError) as error:  # what it links to is missing
+            return f"{self.title} cannot be imported ({_line(error)}): install it again: {self.install}."
+        if _numbers(version) < self.oldest:
+            wanted = ".".join(map(str, self.oldest))
+            return f"{self.title} {version} is too old, {wanted} is the first that is known to work: {self.install}."
+        if importlib.util.find_spec("pycuda") is None:
+            return "the package pycuda is not installed: pip install pycuda."
+        if not gpus():
+            return "no NVIDIA GPU here: nvidia-smi shows none."
+        return None
+
+    def machine(self) -> Machine:
+        """As `Backend.machine`; asked only where `why_not` is None."""
+        gpu = next(iter(gpus()), None)
+        version = str(self.library().__version__)
+        return Machine(self.target, version, gpu and gpu.capability, gpu and gpu.name, self.portable)
+
+    def precision(self, asked: Precision, compute: Compute = "float32") -> str:
+        """The engine's own type."""
+        return LABELS[compute]
+
+    def open(self, request: Request) -> TrtProgram:
+        """As `Backend.open`; raises `EngineUnfit`, or `DeviceFailed` where the GPU has too little memory."""
+        library, log = self.library(), Log()
+        title = f"{self.title} {library.__version__}"
+        logger = make_logger(library, log)
+        runtime = library.Runtime(logger)
+        engine = runtime.deserialize_cuda_engine(request.path.read_bytes())
+        if engine is None:
+            raise self._refusal(request, f"{title} cannot read this engine: {log.take()}")
+        ports = read_ports(engine, request, partial(self._refusal, request))
+        machine = self.machine()
+        cache = RuntimeCache(engine, request, f"{machine.gpu} {machine.version}") if self.compiles else None
+        context = engine.create_execution_context() if cache is None else cache.context()
+        if context is None:
+            raise self._refusal(request, f"{title} cannot run this engine: {log.take()}")
+        return TrtProgram(context, ports, request, title, log, (logger, runtime, engine, cache))
+
+    def _refusal(self, request: Request, reason: str) -> VidmendError:
+        """What befits the reason."""
+        if any(sign in reason.lower() for sign in _TOO_LITTLE_MEMORY):
+            return DeviceFailed(
+                f"{request.path}: {reason}. Close what else runs on the GPU, or use the CPU: --backend onnxruntime"
+            )
+        return EngineUnfit(f"{request.path}: {reason}. {remedy(request.path.parent, self.machine())}")
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

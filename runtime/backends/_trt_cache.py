@@ -1,0 +1,41 @@
+"""Kernels that RTX compiled for this GPU, kept from one start to the next."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from runtime.kept import keep, read_kept
+from runtime.program import Request
+
+
+class RuntimeCache:
+    """The runtime cache of one engine on one GPU, in a file beside the engine."""
+
+    def __init__(self, engine: Any, request: Request, where: str) -> None:
+        """`where` names GPU and library: caches of several lie side by side."""
+        self._engine = engine
+        self._request = request
+        self._name = f"{request.path.name}.{hashlib.sha256(where.encode()).hexdigest()[:12]}.cache"
+        self._config = engine.create_runtime_config()
+        self._cache = self._config.create_runtime_cache()
+        self._kept = read_kept(request.path.parent, self._name)
+        if self._kept and not self._cache.deserialize(self._kept):
+            self._kept = b""  # of another driver, or damaged: the library has checked and begins anew
+        self._config.set_runtime_cache(self._cache)
+        request.at_rest(self._keep)  # by then everything that a run needs is compiled
+
+    def context(self) -> Any:
+        """An execution context that uses it; None where the library fails."""
+        return self._engine.create_execution_context(runtime_config=self._config)
+
+    def _keep(self) -> None:
+        content = bytes(self._cache.serialize())
+        if content == self._kept:
+            return
+        self._kept = content
+        if not keep(self._request.path.parent, self._name, content):
+            self._request.tell(
+                f"{self._request.path.parent}: neither this folder nor the user's cache can be written; what was "
+                f"compiled for this GPU is compiled again at the next start"
+            )

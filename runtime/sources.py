@@ -1,0 +1,72 @@
+"""What a backend opens of a bundle: a graph or an engine for every stage, all of one type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime import engines
+from runtime.bundle import Bundle, Compute, EngineRecord
+from runtime.engines import Machine
+from runtime.errors import EngineUnfit
+from runtime.program import Backend, Precision
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A stage's file, checked against the manifest."""
+
+    path: Path
+    compute: Compute  # type of what goes in and out where the stage's spec says float32
+    doubt: str | None  # what a user must be told of it
+
+
+def find_sources(
+    bundle: Bundle, backend: Backend, precision: Precision, *, every_window: bool = False
+) -> Mapping[str, Source]:
+    """By stage, what `backend` opens; one type for all of them, since no stage converts what another one gives.
+
+    `every_window` refuses engines that would stop in the middle of a clip, where a scene is short.  Raises
+    `EngineUnfit` with the reason and what to do when it runs engines and none fits, else a `BundleError`.
+    """
+    machine = backend.machine()
+    if machine is None:
+        return _graphs(bundle, backend, precision)
+    exact: tuple[Compute, ...] = ("float32",)
+    chosen = _engines(bundle, machine, exact if precision == "fp32" else engines.ANY_TYPE)
+    for stage in bundle.manifest.stages if every_window else ():
+        if reason := engines.short_of(bundle, stage, chosen[stage.name], machine):
+            raise EngineUnfit(reason)
+    return {
+        name: Source(bundle.checked(engine.file), engine.compute, engines.unverified(engine))
+        for name, engine in chosen.items()
+    }
+
+
+def _graphs(bundle: Bundle, backend: Backend, precision: Precision) -> Mapping[str, Source]:
+    for compute in backend.graphs:
+        if compute != "float32" and precision != "fp32":
+            typed = {
+                stage.name: graph
+                for stage in bundle.manifest.stages
+                for graph in stage.typed
+                if graph.compute == compute
+            }
+            if len(typed) == len(bundle.manifest.stages):
+                return {name: Source(bundle.checked(graph.file), compute, None) for name, graph in typed.items()}
+    return {stage.name: Source(bundle.file(stage, backend.target), "float32", None) for stage in bundle.manifest.stages}
+
+
+def _engines(bundle: Bundle, machine: Machine, computes: tuple[Compute, ...]) -> Mapping[str, EngineRecord]:
+    stages = bundle.manifest.stages
+    for compute in computes:
+        with suppress(EngineUnfit):
+            return {stage.name: engines.choose(bundle, stage, machine, (compute,)) for stage in stages}
+    for stage in stages:
+        engines.choose(bundle, stage, machine, computes)  # raises for the first stage that has none
+    raise EngineUnfit(
+        f"{bundle.root}: the engines that can run here have another type in one stage than in the next. "
+        f"{engines.remedy(bundle.root, machine)}"
+    )

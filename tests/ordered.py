@@ -8,12 +8,24 @@ Source: C. Flanagan, S. N. Freund, "FastTrack", PLDI 2009, section 2.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from runtime.device import Buffer, Device, Event, Form, HostArray, Memory, Stream, Tensor
+from runtime.device import (
+    Buffer,
+    Device,
+    Event,
+    Form,
+    HostArray,
+    KernelImage,
+    Kernels,
+    Launch,
+    Memory,
+    Stream,
+    Tensor,
+)
 from runtime.program import Backend, Precision, Program, Request, Tensors
 
 Times = dict[str, int]  # by stream, how many of its accesses have happened before
@@ -82,8 +94,8 @@ class CheckedStream:
         self.name, self.inner, self.times = name, inner, Times()
         self._ledger, self._deaf = ledger, deaf
 
-    def touch(self, reads: Mapping[str, Tensor], writes: Mapping[str, Tensor]) -> None:
-        """A program's accesses."""
+    def touch(self, reads: Mapping[Any, Tensor], writes: Mapping[Any, Tensor]) -> None:
+        """A program's or a kernel's accesses."""
         for tensor in reads.values():
             self._ledger.note(self, tensor, writes=False)
         for tensor in writes.values():
@@ -155,6 +167,25 @@ class CheckedDevice:
 
     def bound(self) -> AbstractContextManager[None]:
         return self._inner.bound()
+
+    def kernels(self, image: Callable[[], KernelImage]) -> Kernels | None:
+        loaded = self._inner.kernels(image)
+        return None if loaded is None else CheckedKernels(loaded)
+
+
+class CheckedKernels:
+    """`inner`, what its launches touch noted."""
+
+    def __init__(self, inner: Kernels) -> None:
+        self._inner = inner
+
+    def address_of(self, tensor: Tensor) -> int:
+        return self._inner.address_of(tensor)
+
+    def enqueue(self, launch: Launch, inputs: Sequence[Tensor], outputs: Sequence[Tensor], stream: Stream) -> None:
+        assert isinstance(stream, CheckedStream)
+        stream.touch(dict(enumerate(inputs)), dict(enumerate(outputs)))
+        self._inner.enqueue(launch, inputs, outputs, stream.inner)
 
 
 class CheckedBackend:

@@ -13,6 +13,7 @@ from export import VERSION
 from export._precision_islands import lower_measured
 from export.checkpoint import load
 from export.engines import compile_stage
+from export.fatbin import seal_kernels
 from export.frames import network_frames
 from export.graph import refuse_shape_arithmetic, simplify
 from export.parity import Array, Comparison, compare, make_feed
@@ -25,6 +26,7 @@ from models._spec import Port, Stage
 from runtime import bundle
 from runtime.bundle import (
     FileRecord,
+    KernelsRecord,
     Manifest,
     ParityRecord,
     PrecisionRule,
@@ -65,7 +67,7 @@ def build(plan: Plan, clip: Path, progress: Progress, *, force: bool) -> Manifes
                 record = replace(record, typed=(_lower(plan.half, graph, compared[index], folder),))
             records.append(compile_stage(folder, record, plan.job, progress))
         parity = tuple(comparison.record for comparison in compared)
-        manifest = _manifest(plan, tuple(records), parity, halves=halves)
+        manifest = _manifest(plan, (tuple(records), seal_kernels(folder)), parity, halves=halves)
         bundle.write_manifest(folder, manifest)
     return manifest
 
@@ -120,13 +122,20 @@ def _tensors(ports: Sequence[Port]) -> tuple[TensorSpec, ...]:
     return tuple(TensorSpec(port.name, port.dtype, port.shape, port.holds) for port in ports)
 
 
-def _manifest(plan: Plan, stages: tuple[StageSpec, ...], parity: tuple[ParityRecord, ...], *, halves: bool) -> Manifest:
-    window = plan.window
+def _manifest(
+    plan: Plan,
+    files: tuple[tuple[StageSpec, ...], KernelsRecord],
+    parity: tuple[ParityRecord, ...],
+    *,
+    halves: bool,
+) -> Manifest:
+    window, (stages, kernels) = plan.window, files
     return Manifest(
         schema=bundle.SCHEMA,
         network=plan.spec.name,
         variant=plan.variant.name,
         stages=stages,
+        kernels=kernels,
         schedule=ScheduleRule(
             kind="windowed",
             targets=window.targets,

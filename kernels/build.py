@@ -11,9 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from kernels.record import Record, digest, file_digests, write
-
-FOLDER = Path(__file__).resolve().parent
+from kernels.record import FOLDER, INTERFACE, Record, digest, file_digests, write
 
 # Binaries run on later GPUs of their major number too (8.6 on 8.8, 10.0 on 10.3, 12.0 on 12.1), except that Jetson's
 # 8.7 and desktop 8.6 do not run each other's.
@@ -32,7 +30,7 @@ def entry_points(folder: Path) -> dict[str, str]:
 
 def sources(folder: Path) -> list[Path]:
     """Every file whose text decides the binaries."""
-    return sorted([folder / "calls.h", folder / "samples.cuh", *_kernels(folder)])
+    return sorted([folder / INTERFACE, folder / "samples.cuh", *_kernels(folder)])
 
 
 def unit(folder: Path) -> str:

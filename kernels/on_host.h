@@ -20,7 +20,7 @@ struct dim3 {
   unsigned x, y, z;
 };
 
-static dim3 blockIdx, blockDim, threadIdx;
+static thread_local dim3 blockIdx, blockDim, threadIdx;  // tests launch from several threads
 
 inline float __fadd_rn(float a, float b) { return a + b; }
 inline float __fsub_rn(float a, float b) { return a - b; }

@@ -8,6 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+FOLDER = Path(__file__).resolve().parent
+INTERFACE = "calls.h"  # how the kernels are called
+
 _RECORD = "vidmend.json"
 _FATBIN = "vidmend.fatbin"
 

@@ -31,6 +31,17 @@ class FileRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class KernelsRecord:
+    """The CUDA kernels for the work around the network, compiled."""
+
+    file: FileRecord  # a fatbin
+    interface: str  # sha256 of the header that says how they are called
+    cuda: str  # the oldest CUDA release whose driver loads them, such as 13.0
+    capabilities: tuple[str, ...]  # compute capabilities that have a binary
+    ptx: str  # the compute capability from which on a driver compiles for every other GPU
+
+
+@dataclass(frozen=True, slots=True)
 class ParityRecord:
     """One stage compared with PyTorch."""
 
@@ -141,6 +152,7 @@ class Manifest:
     network: str
     variant: str
     stages: tuple[StageSpec, ...]
+    kernels: KernelsRecord
     schedule: ScheduleRule
     pixels: PixelRule
     precision: PrecisionRule

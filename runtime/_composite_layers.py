@@ -55,16 +55,21 @@ def layers_of(frame: Frame, patches: Sequence[Patch], feather: int) -> list[Laye
     """The patches that write at least one sample of the frame; `feather` in pixels of the source."""
     layers: list[Layer] = []
     for patch in patches:
-        crop = patch.crop
-        hole = np.rot90(patch.hole, -crop.turns)
-        inside = _reached(hole, frame, crop, feather)
-        if inside is not None:
-            opacity = _opacity(_spread_in(inside, hole, crop), feather)
-            area = Area(
-                crop.left + inside.left, crop.top + inside.top, crop.left + inside.right, crop.top + inside.bottom
-            )
-            layers.append(Layer(patch, area, opacity))
+        area = area_of(frame, patch, feather)
+        if area is not None:
+            crop = patch.crop
+            spread = _spread_in(_inside(area, crop), np.rot90(patch.hole, -crop.turns), crop)
+            layers.append(Layer(patch, area, _opacity(spread, feather)))
     return layers
+
+
+def area_of(frame: Frame, patch: Patch, feather: int) -> Area | None:
+    """The part of the frame that the patch may write to, in whole chroma cells; None where it writes nothing."""
+    crop = patch.crop
+    inside = _reached(np.rot90(patch.hole, -crop.turns), frame, crop, feather)
+    if inside is None:
+        return None
+    return Area(crop.left + inside.left, crop.top + inside.top, crop.left + inside.right, crop.top + inside.bottom)
 
 
 def pieces(layers: Sequence[Layer]) -> Iterator[tuple[Area, list[int]]]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from math import prod
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from runtime._device_cuda_kernels import CudaKernels
 from runtime._device_cuda_stream import CudaStream
 from runtime._device_gpu import CudaTensor, Gpu
 from runtime.clock import Clock
-from runtime.device import Form, Memory, Stream, Tensor
+from runtime.device import Form, KernelImage, Kernels, Memory, Stream, Tensor
 
 
 class CudaDevice:
@@ -37,7 +37,5 @@ class CudaDevice:
     def bound(self) -> AbstractContextManager[None]:
         return self._gpu.bound()
 
-    def kernel(self, binary: Path, name: str) -> Any:
-        """The kernel `name` of a fatbin or cubin, for `CudaStream.call`; raises `DeviceFailed`."""
-        with self._gpu.one_line(f"load the kernel {name} of {binary}"):
-            return self._gpu.driver.module_from_file(str(binary)).get_function(name)
+    def kernels(self, image: Callable[[], KernelImage]) -> Kernels | None:
+        return CudaKernels(self._gpu, image())

@@ -7,12 +7,10 @@ half) is done by a thread of the stream, behind an event of the GPU's.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
-
-import numpy as np
 
 from runtime._device_gpu import CudaTensor, Gpu
 from runtime._device_host import WorkerStream
@@ -114,27 +112,26 @@ class CudaStream:
         with self._gpu.one_line(f"run the {self._name}"), self._timer.counted():
             work(int(self._stream.handle))
 
-    def call(self, kernel: Any, grid: Dim, block: Dim, arguments: Sequence[CudaTensor | np.generic]) -> None:
-        """Enqueue a kernel of `CudaDevice.kernel`; tensors are passed by their address."""
-        passed = [np.uintp(each.address) if isinstance(each, CudaTensor) else each for each in arguments]
+    def call(self, function: Any, grid: Dim, block: Dim, argument: bytes) -> None:
+        """Enqueue a kernel that was prepared for one argument of that many bytes."""
         with self._gpu.one_line(f"run a kernel of the {self._name}"), self._timer.counted():
-            kernel(*passed, grid=grid, block=block, stream=self._stream)
+            function.prepared_async_call(grid, block, self._stream, argument)
 
     def copy(self, source: Tensor, target: Tensor) -> None:
-        one, other = _on_gpu(source), _on_gpu(target)
+        one, other = on_gpu(source), on_gpu(target)
         if (one.shape, one.dtype) != (other.shape, other.dtype):
             raise TypeError(f"{one.dtype} {one.shape} cannot be copied to {other.dtype} {other.shape}")
         with self._gpu.one_line("copy"), self._timer.counted():
             self._gpu.driver.memcpy_dtod_async(other.address, one.address, one.nbytes, self._stream)
 
     def zero(self, target: Tensor) -> None:
-        tensor = _on_gpu(target)
+        tensor = on_gpu(target)
         with self._gpu.one_line("clear memory"), self._timer.counted():
             self._gpu.driver.memset_d8_async(tensor.address, 0, tensor.nbytes, self._stream)
 
     def write(self, target: Tensor, fill: Callable[[HostArray], None]) -> None:
         """`fill` is called by the caller's thread, before this returns."""
-        tensor = _on_gpu(target)
+        tensor = on_gpu(target)
         form, array = self._take_pinned(tensor)
         with self._clock.busy(self._name):
             fill(array)
@@ -143,7 +140,7 @@ class CudaStream:
         self._pinned[form].append((array, self._copied()))
 
     def read(self, source: Tensor, take: Callable[[HostArray], None]) -> Event:
-        tensor = _on_gpu(source)
+        tensor = on_gpu(source)
         form, array = self._take_pinned(tensor)
         with self._gpu.one_line("download"), self._timer.counted():
             self._gpu.driver.memcpy_dtoh_async(array, tensor.address, self._stream)
@@ -192,7 +189,8 @@ class CudaStream:
             return form, self._gpu.driver.pagelocked_empty(tensor.shape, tensor.dtype)
 
 
-def _on_gpu(tensor: Tensor) -> CudaTensor:
+def on_gpu(tensor: Tensor) -> CudaTensor:
+    """The tensor; raises `TypeError` for one in other memory."""
     if not isinstance(tensor, CudaTensor):
         raise TypeError(f"a tensor of {type(tensor).__name__} is not in the GPU's memory")
     return tensor

@@ -11,7 +11,18 @@ from queue import SimpleQueue
 import numpy as np
 
 from runtime.clock import Clock
-from runtime.device import REACHED, Event, Form, HostArray, Memory, Stream, Tensor, host_array
+from runtime.device import (
+    REACHED,
+    Event,
+    Form,
+    HostArray,
+    KernelImage,
+    Kernels,
+    Memory,
+    Stream,
+    Tensor,
+    host_array,
+)
 
 Work = Callable[[], None]
 Bound = Callable[[], AbstractContextManager[None]]
@@ -165,6 +176,10 @@ class HostDevice:
 
     def bound(self) -> AbstractContextManager[None]:
         return nullcontext()
+
+    def kernels(self, image: Callable[[], KernelImage]) -> Kernels | None:
+        """None, and `image` is not even read."""
+        return None
 
 
 def _error_of(work: Work) -> BaseException | None:

@@ -64,7 +64,7 @@ class CentredAverage:
 
     def add(self, painted: Samples, window: FrameWindow, index: int) -> None:
         """Add the weighted picture."""
-        weight = (window.targets[-1] - window.targets[0]) / 2 + 1 - abs(index - window.centre)
+        weight = weight_of(window, index)
         weighted = painted * np.float32(weight)
         if self._sum is None:
             self._sum = weighted
@@ -78,6 +78,11 @@ class CentredAverage:
             raise ValueError("no window painted this frame")
         mean = self._sum / np.float32(self._weight)
         return np.clip(np.floor(mean + np.float32(0.5)), 0, 255).astype(np.uint8)
+
+
+def weight_of(window: FrameWindow, index: int) -> float:
+    """How much what `window` painted of frame `index` counts: the less, the farther the frame from the middle."""
+    return (window.targets[-1] - window.targets[0]) / 2 + 1 - abs(index - window.centre)
 
 
 def samples(painted: Array, rule: PixelRule) -> Samples:

@@ -20,6 +20,7 @@ from runtime._bundle_records import (
     Compute,
     EngineRecord,
     FileRecord,
+    KernelsRecord,
     Manifest,
     ParityRecord,
     PixelRule,
@@ -50,6 +51,7 @@ __all__ = [
     "Compute",
     "EngineRecord",
     "FileRecord",
+    "KernelsRecord",
     "Manifest",
     "ParityRecord",
     "PixelRule",
@@ -65,7 +67,7 @@ __all__ = [
     "write_manifest",
 ]
 
-SCHEMA = 2
+SCHEMA = 3
 MANIFEST = "manifest.json"
 DEFAULT = "sttn-small"  # the bundle that runs when none is named; the one model name outside models/
 
@@ -113,6 +115,7 @@ def read_bundle(root: Path) -> Bundle:
     except (OSError, UnicodeDecodeError) as error:
         raise ManifestInvalid(f"{path}: cannot be read: {error}") from None
     bundle = Bundle(root, _parse(path, text))
+    _inside(root, bundle.manifest.kernels.file.path)
     for stage in bundle.manifest.stages:
         others = (item.file for item in (*stage.typed, *stage.engines))
         for record in (*stage.files.values(), *others):

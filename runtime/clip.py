@@ -9,7 +9,7 @@ from runtime._clip_frames import WaitingFrames
 from runtime.bundle import PixelRule
 from runtime.clock import Clock
 from runtime.device import Buffer
-from runtime.frame import RGB, Hole, Masked
+from runtime.frame import RGB, Frame, Hole, Masked
 from runtime.holes import cover
 from runtime.patch import Crop
 from runtime.pixels import shrink
@@ -22,18 +22,20 @@ Keeps = Callable[[int], bool]  # whether a later window may look at the frame of
 class View:
     """What the network sees of a region in one frame, at its own size."""
 
-    rgb: RGB
+    rgb: RGB | None  # None: nobody on the host wants it
     hole: Hole | None  # dilated; None where nothing is missing
     repainted: bool  # whether the hole is to be filled; else it is only blanked, for a window that looks here
+    pixels: Buffer | None = None  # the encoder's input, where a device made it; on lease, which the lane ends
 
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A frame on its way into the network: nothing of it but its views."""
+    """A frame on its way into the network."""
 
     index: int
     cut: bool  # whether a new scene begins with it
     views: tuple[tuple[int, View], ...]  # by the region's number, ascending
+    frame: Frame | None = None  # for a device that makes the views; it lets go of it then
 
 
 class Agenda:
@@ -69,10 +71,21 @@ class Agenda:
         return self._reach is None or later - self._reach <= earlier
 
 
+@dataclass(frozen=True, slots=True)
+class Preparing:
+    """What the views are to be."""
+
+    rule: PixelRule
+    dilate: int  # iterations of the 3x3 cross on the hole
+    in_rgb: bool  # whether the host wants them as pictures
+    on_device: bool  # whether a device makes the encoder's input from the frame itself
+
+
 def prepare(
-    clip: Iterable[Masked], agenda: Agenda, rule: PixelRule, dilate: int, waiting: WaitingFrames, clock: Clock
+    clip: Iterable[Masked], agenda: Agenda, how: Preparing, waiting: WaitingFrames, clock: Clock
 ) -> Generator[Staged, None, None]:
     """Frame and mask `[H, W]` -> picture and hole of every region that matters; the frame itself waits aside."""
+    rule = how.rule
     mask: Hole | None = None
     holes: dict[int, Hole | None] = {}
     for masked in clip:
@@ -84,12 +97,13 @@ def prepare(
             views: list[tuple[int, View]] = []
             for number, region in agenda.at(frame.index):
                 if number not in holes:
-                    holes[number] = None if mask is None else cover(mask, region.crop, rule, dilate)
+                    holes[number] = None if mask is None else cover(mask, region.crop, rule, how.dilate)
                 hole = holes[number]
                 repainted = hole is not None and agenda.repaints(region, frame.index)
-                views.append((number, View(shrink(frame, region.crop, rule), hole, repainted)))
+                rgb = shrink(frame, region.crop, rule) if how.in_rgb else None
+                views.append((number, View(rgb, hole, repainted)))
             waiting.put(frame)
-        yield Staged(frame.index, masked.cut, tuple(views))
+        yield Staged(frame.index, masked.cut, tuple(views), frame if how.on_device else None)
 
 
 class Lane:
@@ -109,7 +123,9 @@ class Lane:
     def forget(self, keeps: Keeps) -> None:
         """Free the views and features of every frame that `keeps` refuses."""
         for index in [index for index in self.views if not keeps(index)]:
-            del self.views[index]
+            pixels = self.views.pop(index).pixels
+            if pixels is not None:
+                pixels.release()
         self.release([index for index in self.features if not keeps(index)])
 
     def release(self, indices: Iterable[int]) -> None:

@@ -10,9 +10,10 @@ Note [Order between streams]
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
 import numpy as np
@@ -109,6 +110,40 @@ class Stream(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """One kernel's name, its only parameter, and how many threads it needs; blocks are `kernels.layout.BLOCK`."""
+
+    kernel: str
+    call: bytes
+    columns: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class KernelImage:
+    """Compiled kernels, as a device loads them."""
+
+    path: Path
+    data: bytes
+    cuda: str  # the oldest CUDA release whose driver loads them, such as 13.0
+
+
+class Kernels(Protocol):
+    """The kernels of `kernels/`, loaded on a device."""
+
+    def address_of(self, tensor: Tensor) -> int:
+        """Where a kernel finds it."""
+        ...
+
+    def enqueue(self, launch: Launch, inputs: Sequence[Tensor], outputs: Sequence[Tensor], stream: Stream) -> None:
+        """Let `stream` run a kernel, whose call holds the addresses of `inputs` and `outputs`; never waits.
+
+        Both name what the kernel touches, for whoever watches the order; a tensor that it adds to stands in both.
+        """
+        ...
+
+
 class Device(Protocol):
     """Where a network runs."""
 
@@ -127,6 +162,10 @@ class Device(Protocol):
 
     def bound(self) -> AbstractContextManager[None]:
         """Inside it the calling thread may use the device."""
+        ...
+
+    def kernels(self, image: Callable[[], KernelImage]) -> Kernels | None:
+        """The kernels of `image`, loaded; None where NumPy does their work.  Raises `DeviceFailed`, or as `image`."""
         ...
 
 

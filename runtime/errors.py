@@ -14,7 +14,8 @@ VidmendError                    exit code 2
 │   ├── UnsafePath              a path in the manifest that leaves the bundle's folder
 │   ├── FileMissing             the manifest names a file that is not there
 │   ├── FileDamaged             size or sha256 differ from the manifest's
-│   └── EngineUnfit             no engine in the bundle fits this GPU, this library or this network
+│   ├── EngineUnfit             no engine in the bundle fits this GPU, this library or this network
+│   └── KernelsUnfit            the bundle's kernels are called in another way than this program calls them
 ├── BackendUnavailable          the backend asked for cannot run on this machine
 ├── DeviceFailed                no GPU, out of its memory, or it was lost
 ├── CheckpointError             weights that cannot be read or do not fit the network
@@ -84,6 +85,10 @@ class FileDamaged(BundleError):
 
 class EngineUnfit(BundleError):
     """No engine in the bundle fits this GPU, this library or this network."""
+
+
+class KernelsUnfit(BundleError):
+    """The bundle's kernels are called in another way than this program calls them."""
 
 
 class BackendUnavailable(VidmendError):

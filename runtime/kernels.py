@@ -12,22 +12,13 @@ from kernels import layout
 from kernels.layout import FromRgb, ToRgb
 from runtime.bundle import PixelRule
 from runtime.colour import from_rgb_table, resolve_matrix, scale_of, to_rgb_table
+from runtime.device import Launch
 from runtime.frame import Colour, Layout
 from runtime.holes import coded_size
 from runtime.patch import Crop
 from runtime.resize import Area
 
 Struct: TypeAlias = np.ndarray[Any, Any] | np.void  # of kernels/layout.py
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """One kernel's name, its only parameter, and how many threads it needs; blocks are `kernels.layout.BLOCK`."""
-
-    kernel: str
-    call: bytes
-    columns: int
-    rows: int
 
 
 @dataclass(frozen=True, slots=True)

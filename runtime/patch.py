@@ -36,9 +36,16 @@ class Patch:
     """What the network painted of one crop of one frame; all three upright and of the network's size `[h, w]`."""
 
     crop: Crop
-    view: RGB  # what the source shows there
+    shown: RGB | None  # what the source shows there; None: only a device saw it
     fill: RGB  # what the network painted, inside the hole and around it
     hole: Hole  # dilated; True somewhere
+
+    @property
+    def view(self) -> RGB:
+        """What the source shows there; raises `ValueError` where only a device saw it."""
+        if self.shown is None:
+            raise ValueError("the view of this patch was made on a device and stayed there")
+        return self.shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from runtime.colour import Levels, rescale, rgb_from_planes
 from runtime.frame import RGB, Frame, Hole, Plane
 from runtime.holes import coded_size
 from runtime.patch import Crop
-from runtime.resize import resize_plane
+from runtime.resize import Area, resize_plane
 
 
 def shrink(frame: Frame, crop: Crop, rule: PixelRule) -> RGB:
@@ -23,13 +23,22 @@ def shrink(frame: Frame, crop: Crop, rule: PixelRule) -> RGB:
     conversion and the turn come after.  Raises `InputError` on a colour matrix that is not supported.
     """
     width, height = coded_size(rule.width, rule.height, crop.turns)
-    rgb = cast(RGB, _rgb_of(_cut(frame, crop), frame, (width, height), 255))
+    rgb = cast(RGB, _rgb_of(cut(frame, crop), frame, (width, height), 255))
     return np.ascontiguousarray(np.rot90(rgb, crop.turns))
 
 
 def rgb_at(frame: Frame, width: int, height: int, peak: int = 255) -> Levels:
     """The frame as RGB `[height, width, 3]` of 0 to `peak` (255: uint8, 65535: uint16)."""
     return _rgb_of(frame.planes, frame, (width, height), peak)
+
+
+def cut(frame: Frame, part: Crop | Area) -> tuple[Plane, ...]:
+    """The part of every plane that lies in `part`."""
+    shifts = ((0, 0), *[(frame.layout.chroma_shift_x, frame.layout.chroma_shift_y)] * (len(frame.planes) - 1))
+    return tuple(
+        plane[part.top >> down : -(-part.bottom >> down), part.left >> across : -(-part.right >> across)]
+        for plane, (across, down) in zip(frame.planes, shifts, strict=True)
+    )
 
 
 def normalise(rgb: RGB, hole: Hole, rule: PixelRule, out: npt.NDArray[np.floating]) -> None:
@@ -44,15 +53,6 @@ def normalise(rgb: RGB, hole: Hole, rule: PixelRule, out: npt.NDArray[np.floatin
         np.take(table, rgb[..., source], out=out[channel], mode="clip")
         if rule.mask_applied:
             np.copyto(out[channel], rule.hole_value, where=hole)
-
-
-def _cut(frame: Frame, crop: Crop) -> tuple[Plane, ...]:
-    """The part of every plane that lies in `crop`."""
-    shifts = ((0, 0), *[(frame.layout.chroma_shift_x, frame.layout.chroma_shift_y)] * (len(frame.planes) - 1))
-    return tuple(
-        plane[crop.top >> down : -(-crop.bottom >> down), crop.left >> across : -(-crop.right >> across)]
-        for plane, (across, down) in zip(frame.planes, shifts, strict=True)
-    )
 
 
 def _rgb_of(planes: tuple[Plane, ...], frame: Frame, size: tuple[int, int], peak: int) -> Levels:

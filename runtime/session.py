@@ -9,16 +9,16 @@ from functools import partial
 
 from runtime._clip_frames import Again, Room, WaitingFrames
 from runtime.ahead import ahead
-from runtime.blend import CentredAverage, PublishedAverage
 from runtime.bundle import Bundle, Compute, TensorSpec
-from runtime.clip import Agenda, Staged, prepare, shots
+from runtime.clip import Agenda, Preparing, Staged, prepare, shots
 from runtime.clock import Clock
-from runtime.composite import Finish, composite
+from runtime.composite import Finish
 from runtime.device import Form, Pool
 from runtime.devices import MakeDevice, open_device
 from runtime.frame import Frame, Masked
 from runtime.numbers import NUMPY_NAMES
 from runtime.patch import Painted, Patch
+from runtime.pixelwork import Compose, Manner, PixelWork
 from runtime.program import Backend, Precision, Program, Request
 from runtime.regions import Region
 from runtime.schedule import Schedule, make_schedule
@@ -65,10 +65,9 @@ class Session:
     ) -> None:
         """Open the stages; raises `BundleError`, `BackendUnavailable`, `DeviceFailed` or `UsageError`."""
         self._settings = settings
-        self._finish = Finish(settings.feather, settings.grain)
+        finish = Finish(settings.feather, settings.grain)
         self._rule = bundle.manifest.pixels
         self._schedule = make_schedule(settings.schedule, bundle.manifest.schedule)
-        self._make_blend = PublishedAverage if self._schedule.to_the_letter else CentredAverage
         self.clock = Clock()
         self._windows = windows_of(backend, settings)
         self._device = make_device(backend.memory, self.clock, self._windows)
@@ -81,6 +80,8 @@ class Session:
             self._decoder = stages.open("decoder", {"B": 1})
         self._transformer = stages.transformer(self._schedule)
         self._forms = stages.forms(self._encoder.compute, self._decoder.compute)
+        manner = Manner(self._rule, self._forms.pixels, self._schedule.to_the_letter, finish)
+        self._work = PixelWork(self._device, bundle, manner, self.clock)
         self.picture = (self._rule.width, self._rule.height)  # what the network sees at once, in pixels
         self.precision = backend.precision(precision, sources["encoder"].compute)  # that the backend computes in
 
@@ -108,37 +109,38 @@ class Session:
             closing(WaitingFrames(room, again, self.clock)) as waiting,
             closing(self._prepared(clip, agenda, waiting)) as prepared,
             closing(ahead(self._filled(prepared, regions), _FILLED_AHEAD)) as filled,
+            self._work.compositing() as compose,
         ):
             for item in self._smoothed(_joined(filled, waiting, paint_from)):
                 if item.frame.index >= start:
-                    yield self._restored(item)
+                    yield _restored(item, compose)
 
     def _prepared(
         self, clip: Iterable[Masked], agenda: Agenda, waiting: WaitingFrames
     ) -> Generator[Staged, None, None]:
         dilate = self._rule.dilate if self._settings.dilate is None else self._settings.dilate
-        return prepare(self.clock.timed("decode", clip), agenda, self._rule, dilate, waiting, self.clock)
+        on_device = self._work.on_device
+        in_rgb = not on_device or self._settings.smooth > 0  # smoothing looks at views
+        how = Preparing(self._rule, dilate, in_rgb, on_device)
+        return prepare(self.clock.timed("decode", clip), agenda, how, waiting, self.clock)
 
     def _smoothed(self, painted: Iterator[Painted]) -> Iterator[Painted]:
         if self._settings.smooth == 0:
             return painted
         return self.clock.timed("smooth", smoothed(self.clock.apart(painted), self._settings.smooth))
 
-    def _restored(self, item: Painted) -> Restored:
-        with self.clock.busy("composite"):
-            return Restored(composite(item.frame, item.patches, self._finish), item.frame, item.patches)
-
     def _filled(self, prepared: Generator[Staged, None, None], regions: Sequence[Region]) -> Iterator[Filled]:
-        forms, schedule, pool = self._forms, self._schedule, Pool(self._device)
+        forms, schedule, pool, ends = self._forms, self._schedule, Pool(self._device), self._work.ends()
         encoder = Encoder(self._encoder, self._rule, forms, pool, _FEATURE_BYTES)
-        painter = Painter(self._decoder, self._rule, forms.picture, self._make_blend, pool)
+        painter = Painter(self._decoder, forms.picture, ends.canvas, pool)
         with (
             closing(ahead(prepared, _STAGED_AHEAD)) as staged,
             self._device.bound(),
             self._ties.rested(),
             open_streams(self._device) as streams,
         ):
-            encoded = encode(visits(shots(staged, regions), schedule), encoder, schedule, streams)
+            shown = iter(ends.views(staged, regions, streams.upload))
+            encoded = encode(visits(shots(shown, regions), schedule), encoder, schedule, streams)
             completed = transform(encoded, self._transformer, pool, streams)
             yield from collect(paint(completed, painter, streams), self._windows)
 
@@ -161,6 +163,10 @@ def _joined(filled: Iterable[Filled], waiting: WaitingFrames, first: int) -> Ite
     for item in filled:
         if item.index >= first:
             yield Painted(waiting.take(item.index), item.patches, item.shot)
+
+
+def _restored(item: Painted, compose: Compose) -> Restored:
+    return Restored(compose(item.frame, item.patches), item.frame, item.patches)
 
 
 @dataclass(frozen=True, slots=True)

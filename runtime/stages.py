@@ -16,16 +16,16 @@ from functools import partial
 
 import numpy as np
 
-from runtime.blend import Blend, samples
 from runtime.bundle import PixelRule
+from runtime.canvas import Canvas
 from runtime.clip import Lane, Shot, View
-from runtime.device import Buffer, Event, Form, HostArray, Pool
+from runtime.device import Buffer, Event, Form, HostArray, Pool, Stream
 from runtime.frame import RGB, Hole
-from runtime.numbers import as_floats, floats
+from runtime.numbers import as_floats
 from runtime.patch import Crop, Patch
 from runtime.pixels import normalise
 from runtime.program import Program
-from runtime.schedule import FrameWindow, Schedule, Step, steps
+from runtime.schedule import Schedule, Step, steps
 from runtime.streams import Streams
 from runtime.transformer import Transformer
 
@@ -79,9 +79,9 @@ class _Pending:
     """A patch whose fill is not known yet."""
 
     crop: Crop
-    view: RGB
+    view: RGB | None
     hole: Hole
-    blend: Blend
+    canvas: Canvas
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,16 +117,15 @@ class Encoder:
     def of(self, lane: Lane, index: int, streams: Streams) -> Buffer:
         """Features `[1, C, h, w]` of frame `index`, computed on first use; the lane keeps the lease."""
         if index not in lane.features:
-            upload, encoder = streams.upload, streams.encoder
-            pixels = self._pool.take(self._forms.pixels, upload)
-            upload.write(pixels.tensor, partial(self._normalise, lane.views[index]))
-            pixels.ready = upload.mark()
+            view, encoder = lane.views[index], streams.encoder
+            pixels = view.pixels or self._normalised(view, streams.upload)
             features = self._pool.take(self._forms.features, encoder)
             encoder.wait(pixels.ready)
             self._program.enqueue({"rgb": pixels.tensor}, {"features": features.tensor}, encoder)
             features.ready = encoder.mark()
             pixels.hold(features.ready)
-            pixels.release()
+            if view.pixels is None:
+                pixels.release()
             lane.features[index] = features
         return lane.features[index]
 
@@ -135,9 +134,19 @@ class Encoder:
         if self._pool.leased_bytes > self._most_bytes:
             lane.release(tuple(lane.features))
 
-    def _normalise(self, view: View, out: HostArray) -> None:
+    def _normalised(self, view: View, upload: Stream) -> Buffer:
+        """The encoder's input made by the host, on lease."""
+        if view.rgb is None:
+            raise ValueError("a view without a picture, and no device has made the encoder's input of it")
+        hole = self._no_hole if view.hole is None else view.hole
+        pixels = self._pool.take(self._forms.pixels, upload)
+        upload.write(pixels.tensor, partial(self._normalise, view.rgb, hole))
+        pixels.ready = upload.mark()
+        return pixels
+
+    def _normalise(self, rgb: RGB, hole: Hole, out: HostArray) -> None:
         with as_floats(out[0]) as pixels:
-            normalise(view.rgb, self._no_hole if view.hole is None else view.hole, self._rule, pixels)
+            normalise(rgb, hole, self._rule, pixels)
 
 
 def encode(visits: Iterable[Visit], encoder: Encoder, schedule: Schedule, streams: Streams) -> Iterator[Encoded]:
@@ -175,19 +184,16 @@ def transform(
 class Painter:
     """The decoder's program and the pictures that windows still add to."""
 
-    def __init__(
-        self, program: Program, rule: PixelRule, picture: Form, make_blend: Callable[[], Blend], pool: Pool
-    ) -> None:
+    def __init__(self, program: Program, picture: Form, make_canvas: Callable[[], Canvas], pool: Pool) -> None:
         self._program = program
-        self._rule = rule
         self._picture = picture
-        self._make_blend = make_blend
+        self._make_canvas = make_canvas
         self._pool = pool
-        self._blends: dict[tuple[int, int], Blend] = {}  # by lane and frame of the shot
+        self._canvases: dict[tuple[int, int], Canvas] = {}  # by lane and frame of the shot
 
     def add(self, lane: Lane, step: Step, completed: Buffer, streams: Streams) -> None:
         """Decode the targets that have something to fill, and blend them with what earlier windows painted."""
-        decoder, download = streams.decoder, streams.download
+        decoder = streams.decoder
         decoder.wait(completed.ready)
         for row, index in enumerate(step.window.targets):
             if lane.repaints(index):
@@ -195,10 +201,8 @@ class Painter:
                 feature = completed.rows(row, row + 1)
                 self._program.enqueue({"features": feature}, {"rgb": painted.tensor}, decoder)
                 painted.ready = decoder.mark()
-                blend = self._blends.setdefault((lane.number, index), self._make_blend())
-                download.wait(painted.ready)
-                painted.hold(download.read(painted.tensor, partial(self._blend, blend, step.window, index)))
-                painted.release()
+                canvas = self._canvases.setdefault((lane.number, index), self._make_canvas())
+                canvas.add(painted, step.window, index, streams, last=index in step.finished)
         completed.hold(decoder.mark())
 
     def finish(self, shot: Shot, index: int) -> Callable[[], Filled]:
@@ -207,12 +211,9 @@ class Painter:
         for lane in shot.lanes():
             view = lane.views.get(index)
             if view is not None and view.hole is not None and view.repainted:
-                blend = self._blends.pop((lane.number, index))
-                pending.append(_Pending(lane.crop, view.rgb, view.hole, blend))
+                canvas = self._canvases.pop((lane.number, index))
+                pending.append(_Pending(lane.crop, view.rgb, view.hole, canvas))
         return partial(_fill, shot.frame_index(index), shot.number, pending)
-
-    def _blend(self, blend: Blend, window: FrameWindow, index: int, painted: HostArray) -> None:
-        blend.add(samples(floats(painted[0]), self._rule), window, index)
 
 
 def paint(completed: Iterable[Completed], painter: Painter, streams: Streams) -> Iterator[Leaving]:
@@ -245,7 +246,7 @@ def _complete(item: Leaving) -> list[Filled]:
 
 
 def _fill(index: int, shot: int, pending: Sequence[_Pending]) -> Filled:
-    patches = (Patch(item.crop, item.view, item.blend.result(), item.hole) for item in pending)
+    patches = (Patch(item.crop, item.view, item.canvas.result(), item.hole) for item in pending)
     return Filled(index, shot, tuple(patches))
 
 

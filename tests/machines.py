@@ -18,8 +18,9 @@ import pytest
 from kernels import build, layout
 from kernels.record import fatbin
 from kernels.resize import taps_of
+from runtime.device import Launch
 from runtime.frame import Frame
-from runtime.kernels import Axis, Launch, Picture, Surface
+from runtime.kernels import Axis, Picture, Surface
 
 Array = np.ndarray[Any, Any]
 

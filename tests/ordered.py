@@ -8,13 +8,25 @@ Source: C. Flanagan, S. N. Freund, "FastTrack", PLDI 2009, section 2.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 from runtime.bundle import Compute
-from runtime.device import Buffer, Device, Event, Form, HostArray, Memory, Stream, Tensor
+from runtime.device import (
+    Buffer,
+    Device,
+    Event,
+    Form,
+    HostArray,
+    KernelImage,
+    Kernels,
+    Launch,
+    Memory,
+    Stream,
+    Tensor,
+)
 from runtime.engines import Machine
 from runtime.program import Backend, Precision, Program, Request, Tensors
 
@@ -84,8 +96,8 @@ class CheckedStream:
         self.name, self.inner, self.times = name, inner, Times()
         self._ledger, self._deaf = ledger, deaf
 
-    def touch(self, reads: Mapping[str, Tensor], writes: Mapping[str, Tensor]) -> None:
-        """A program's accesses."""
+    def touch(self, reads: Mapping[Any, Tensor], writes: Mapping[Any, Tensor]) -> None:
+        """A program's or a kernel's accesses."""
         for tensor in reads.values():
             self._ledger.note(self, tensor, writes=False)
         for tensor in writes.values():
@@ -157,6 +169,25 @@ class CheckedDevice:
 
     def bound(self) -> AbstractContextManager[None]:
         return self._inner.bound()
+
+    def kernels(self, image: Callable[[], KernelImage]) -> Kernels | None:
+        loaded = self._inner.kernels(image)
+        return None if loaded is None else CheckedKernels(loaded)
+
+
+class CheckedKernels:
+    """`inner`, what its launches touch noted."""
+
+    def __init__(self, inner: Kernels) -> None:
+        self._inner = inner
+
+    def address_of(self, tensor: Tensor) -> int:
+        return self._inner.address_of(tensor)
+
+    def enqueue(self, launch: Launch, inputs: Sequence[Tensor], outputs: Sequence[Tensor], stream: Stream) -> None:
+        assert isinstance(stream, CheckedStream)
+        stream.touch(dict(enumerate(inputs)), dict(enumerate(outputs)))
+        self._inner.enqueue(launch, inputs, outputs, stream.inner)
 
 
 class CheckedBackend:

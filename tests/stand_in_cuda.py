@@ -22,6 +22,7 @@ from runtime._device_gpu import CudaTensor
 from runtime.bundle import Compute
 from runtime.device import HostArray, Memory, Stream, Tensor
 from runtime.program import Program, Request, Tensors
+from tests.stand_in_kernels import FakeModule, is_fatbin
 from tests.stand_ins import Mixing, MixingProgram
 
 
@@ -37,8 +38,13 @@ class FakeCuda:
     """A GPU with `memory_bytes`, whose streams pause before each operation; it is lost after `lost_after` of them."""
 
     def __init__(
-        self, memory_bytes: int = 1 << 30, lost_after: int | None = None, delays: Sequence[float] = (0.0,)
+        self,
+        memory_bytes: int = 1 << 30,
+        lost_after: int | None = None,
+        delays: Sequence[float] = (0.0,),
+        driver_version: int = 13000,
     ) -> None:
+        self.driver_version = driver_version
         self.free_bytes = memory_bytes
         self.allocated: list[HostArray] = []  # kept: streams know addresses, and CUDA frees behind what they still do
         self.left = lost_after
@@ -46,6 +52,7 @@ class FakeCuda:
         self.streams: dict[int, FakeStream] = {}
         self.here = _Contexts()
         self.lock = threading.Lock()
+        self.launched: dict[str, int] = {}  # how often each kernel was
 
     def module(self) -> ModuleType:
         """To be found as pycuda.driver."""
@@ -64,6 +71,8 @@ class FakeCuda:
             "memcpy_dtoh_async": lambda array, of, stream: stream.put(
                 lambda: np.copyto(_bytes_of(array), bytes_at(of, array.nbytes))
             ),
+            "module_from_buffer": self._module,
+            "get_driver_version": lambda: self.driver_version,
             "memset_d8_async": lambda to, value, size, stream: stream.put(lambda: bytes_at(to, size).fill(value)),
         }
         module = ModuleType("pycuda.driver")
@@ -82,6 +91,14 @@ class FakeCuda:
                 self.left -= 1
                 if self.left < 0:
                     raise Error("cuEventSynchronize failed: unspecified launch failure")
+
+    def _module(self, data: bytes) -> FakeModule:
+        self.need_context()
+        if self.driver_version < 13000:
+            raise Error("cuModuleLoadDataEx failed: the provided PTX was compiled with an unsupported toolchain.")
+        if not is_fatbin(data):
+            raise Error("cuModuleLoadDataEx failed: device kernel image is invalid")
+        return FakeModule(self.launched, Error)
 
     def _pinned(self, shape: tuple[int, ...], dtype: Any) -> HostArray:
         self.need_context()

@@ -17,14 +17,13 @@ import numpy as np
 import pytest
 
 from runtime._device_cuda import CudaDevice
-from runtime._device_cuda_stream import CudaStream
 from runtime._device_gpu import CudaTensor
 from runtime._device_host import HostDevice
 from runtime.clock import Clock
 from runtime.device import Form, HostArray, Tensor
 from runtime.devices import open_device
 from runtime.errors import DeviceFailed
-from tests.stand_in_cuda import FakeCuda, FakeStream
+from tests.stand_in_cuda import FakeCuda
 
 LATE = (0.0, 0.002, 0.0, 0.001)
 
@@ -239,17 +238,3 @@ def test_a_thread_that_does_not_bind_the_device_is_refused() -> None:
     device = CudaDevice(Clock())
     with pytest.raises(DeviceFailed, match="invalid device context"):
         device.allocate(Form((1,)))
-
-
-def test_kernels_get_addresses_and_the_stream(device: CudaDevice, cuda: FakeCuda) -> None:
-    calls: list[tuple[Any, ...]] = []
-
-    def kernel(*arguments: Any, grid: Any, block: Any, stream: FakeStream) -> None:
-        calls.append((*arguments, grid, block, stream.handle))
-
-    tensor = CudaTensor(4096, (2,), np.dtype(np.float32), None)
-    with closing(device.stream("any")) as stream:
-        assert isinstance(stream, CudaStream)
-        stream.call(kernel, (2, 1, 1), (32, 1, 1), [tensor, np.int32(5)])
-    assert calls == [(4096, 5, (2, 1, 1), (32, 1, 1), max(cuda.streams))]
-    assert type(calls[0][0]) is np.uintp

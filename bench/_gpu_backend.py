@@ -15,8 +15,6 @@ from math import ceil
 from pathlib import Path
 from statistics import median
 
-import numpy as np
-
 from bench._gpu_spy import COPIES, Interval, Seen, Spy, exposed, length, within
 from bench._gpu_steps import Figure, write_output
 from bench._gpu_table import BUSY, EXPOSED, SPEED
@@ -110,7 +108,7 @@ def _copies(tensors: Mapping[str, Tensor], device: Device, stream: Stream) -> di
     """The tensors again, with the numbers of a real call: how long a GPU takes depends on them."""
     made: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
-        if isinstance(tensor, np.ndarray) and not tensor.shape:  # the length of an axis, which stays on the host
+        if not tensor.shape:  # the length of an axis, which stays on the host
             made[name] = tensor
             continue
         made[name] = device.allocate(Form(tensor.shape, tensor.dtype.name))

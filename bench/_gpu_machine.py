@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from runtime.errors import UsageError
 from runtime.machine import Gpu, gpus
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,20 +53,24 @@ class Machine:
         """The first interpreter that has all of `modules`, or what each of them lacks."""
         wanted = list(modules)
         for interpreter in self.interpreters:
-            if interpreter.fault is None and not interpreter.lacks(wanted):
+            if not interpreter.lacks(wanted):
                 return interpreter
-        return "; ".join(
-            f"{each.variable} {each.fault or 'lacks ' + ', '.join(each.lacks(wanted))}" for each in self.interpreters
-        )
+        return "; ".join(f"{each.variable} lacks {', '.join(each.lacks(wanted))}" for each in self.interpreters)
 
 
 def look(environment: Mapping[str, str]) -> Machine:
-    """This machine, with the interpreters that the environment names; without a name it is the one that runs."""
+    """The machine that this runs on, with the interpreters that the environment names; unnamed it is this one.
+
+    Raises `UsageError` when one of them cannot be used.
+    """
     named = {variable: environment.get(variable) or sys.executable for variable in (ENGINE, TORCH)}
     gpu = next(iter(gpus()), None)
     if named[ENGINE] == named[TORCH]:
         named = {f"{ENGINE} and {TORCH}": named[ENGINE]}
     interpreters = tuple(probe(variable, program, gpu) for variable, program in named.items())
+    for each in interpreters:
+        if each.fault is not None:
+            raise UsageError(f"{each.variable} {each.fault}; wanted a Python of 3.10 or later")
     return Machine(gpu, _driver(), interpreters, _sanitizer(), _commit())
 
 

@@ -125,7 +125,7 @@ def _speed(machine: Machine, work: Path, variant: str) -> Iterator[Step]:
         weights = str(work / variant / "weights.pth")
         yield _in(able, step, "-m", "bench._gpu_torch", row, variant, weights, clip, bundle)
     for name, target in _backends(machine).items():
-        step = Step(f"speed {variant} {name}", limit_s=600, after=(*prepared, *_needs(machine, variant, target)))
+        step = Step(f"speed {variant} {name}", limit_s=600, after=("clips", *_needs(machine, variant, target)))
         yield _in(_with(machine, "backends", name, _RUN), step, "-m", "bench._gpu_backend", name, clip, bundle)
 
 
@@ -142,11 +142,9 @@ def _with(machine: Machine, kind: str, name: str, modules: Sequence[str]) -> Int
     for each in machine.interpreters:
         told = getattr(each, kind).get(name)
         lacking = each.lacks(modules)
-        if each.fault is None and told is not None and told["why_not"] is None and not lacking:
+        if told is not None and told["why_not"] is None and not lacking:
             return each
-        reason = each.fault or (
-            f"lacks {', '.join(lacking)}" if lacking else told["why_not"] if told else "knows it not"
-        )
+        reason = f"lacks {', '.join(lacking)}" if lacking else told["why_not"] if told else "knows it not"
         reasons.append(f"{each.variable} {reason}")
     return "; ".join(reasons)
 

@@ -1,4 +1,4 @@
-"""A session watched from outside: when its device was busy, and its programs with tensors that they were called with."""
+"""A session watched from outside: when its device was busy, and its programs with what they were called with."""
 
 from __future__ import annotations
 

@@ -26,17 +26,17 @@ class Line:
     """One line of the table."""
 
     step: str
-    result: str
-    wanted: str
     verdict: str
+    wanted: str
+    result: str
 
 
 def table(machine: Machine, outcomes: Sequence[Outcome]) -> list[str]:
     """The machine in one line, then every step, then the figures that are wanted beside those that were measured."""
     lines = [*(_line(outcome) for outcome in outcomes), *_wanted(outcomes)]
-    rows = [Line("step", "result", "wanted", ""), *lines]
-    step, result, wanted = (max(len(getattr(row, name)) for row in rows) for name in ("step", "result", "wanted"))
-    laid = [f"{row.step:<{step}}  {row.result:<{result}}  {row.wanted:<{wanted}}  {row.verdict}" for row in rows]
+    rows = [Line("step", "", "wanted", "result"), *lines]
+    step, verdict, wanted = (max(len(getattr(row, name)) for row in rows) for name in ("step", "verdict", "wanted"))
+    laid = [f"{row.step:<{step}}  {row.verdict:<{verdict}}  {row.wanted:<{wanted}}  {row.result}" for row in rows]
     return [describe(machine), *(line.rstrip() for line in laid)]
 
 
@@ -83,7 +83,7 @@ def _line(outcome: Outcome) -> Line:
     measured = ", ".join(f"{figure.name} {figure.value:.4g} {figure.unit}".strip() for figure in outcome.figures)
     result = measured if outcome.state == "passed" and measured else outcome.said
     short = result if len(result) <= _WIDEST or outcome.state != "passed" else result[: _WIDEST - 4] + " ..."
-    return Line(outcome.step, short, "", {"failed": "FAILED"}.get(outcome.state, outcome.state))
+    return Line(outcome.step, {"failed": "FAILED"}.get(outcome.state, outcome.state), "", short)
 
 
 def _wanted(outcomes: Sequence[Outcome]) -> Iterator[Line]:
@@ -92,16 +92,16 @@ def _wanted(outcomes: Sequence[Outcome]) -> Iterator[Line]:
         if name.split()[1] == _WANTED_OF:
             wanted = TIMES[base]
             verdict = "met" if figure.value >= wanted else "missed"
-            yield Line(name, f"{figure.value:.2f} times {base}", f">= {wanted:g}", verdict)
+            yield Line(name, verdict, f">= {wanted:g}", f"{figure.value:.2f} times {base}")
         else:
-            yield Line(name, f"{figure.value:.2f} times {base}", "", "")
+            yield Line(name, "", "", f"{figure.value:.2f} times {base}")
     for outcome in outcomes:
         for figure in outcome.figures:
             if figure.name in SHARES and outcome.state == "passed":
                 sign, bound = SHARES[figure.name]
                 met = figure.value >= bound if sign == ">=" else figure.value < bound
                 what = f"{figure.name}: {figure.value:.1f} %{f' ({figure.note})' if figure.note else ''}"
-                yield Line(outcome.step, what, f"{sign} {bound:g} %", "met" if met else "missed")
+                yield Line(outcome.step, "met" if met else "missed", f"{sign} {bound:g} %", what)
 
 
 def _ratios(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, Figure]]:

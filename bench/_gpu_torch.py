@@ -133,4 +133,4 @@ def _write(clip: Path, frames: Sequence[Masked], patches: Sequence[Patch]) -> No
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], *map(Path, sys.argv[3:6]))
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]), Path(sys.argv[5]))

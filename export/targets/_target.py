@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from runtime.bundle import Compute
 
 Half = Literal["float16", "bfloat16"]
 Range = tuple[tuple[int, ...], ...]  # the only shape, or the least, the usual and the largest; of a scalar, its values
 Say = Callable[[str], None]  # told what is being done now
+Arrays = Mapping[str, Any]  # NumPy arrays by name; NumPy itself is not needed for building
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,14 @@ class Compiler(Protocol):
 
     def build(self, order: Order, plan: Path, say: Say) -> Built:
         """Write the engine to `plan`; raises `ExportError`."""
+        ...
+
+    def why_not_run(self, order: Order) -> str | None:
+        """None when an engine for the capabilities that `order` names can run here, else what is missing."""
+        ...
+
+    def run(self, order: Order, plan: Path, feed: Arrays) -> Arrays:
+        """What the engine makes of `feed` (float32), as float32; raises `ExportError`."""
         ...
 
 

@@ -7,9 +7,10 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from export.targets._target import Built, Options, Order, Say
-from export.targets._trt import Limits, build_in_child, refuse
+from export.targets._target import Arrays, Built, Options, Order, Say
+from export.targets._trt import Limits, build_in_child, refuse, why_not_run
 from export.targets._trt_config import numbers
+from export.targets._trt_trial import run_in_child
 from runtime.bundle import Compute
 from runtime.errors import UsageError
 from runtime.machine import gpus
@@ -80,6 +81,12 @@ class _TensorRt:
         if reason := self.refuse(order.options, order.compute):
             raise UsageError(f"target '{self.name}': {reason}")
         return build_in_child(self.name, order, plan, say)
+
+    def why_not_run(self, order: Order) -> str | None:
+        return why_not_run(order)
+
+    def run(self, order: Order, plan: Path, feed: Arrays) -> Arrays:
+        return run_in_child(self.name, order, plan, feed)
 
 
 TARGET = _TensorRt()

@@ -60,8 +60,9 @@ class _Context:
         self.addresses: dict[str, int] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
 
-    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> None:
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         self.shapes[name] = shape
+        return shape[0] == 1  # static engines take one frame
 
     def get_tensor_shape(self, name: str) -> tuple[int, ...]:
         return self.shapes["rgb"] if self.mode != "another shape" else (1, 2, 2)

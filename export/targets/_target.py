@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -82,9 +82,19 @@ class Compiler(Protocol):
         """None when an engine for the capabilities that `order` names can run here, else what is missing."""
         ...
 
-    def run(self, order: Order, plan: Path, feed: Arrays) -> Arrays:
-        """What the engine makes of `feed` (float32), as float32; raises `ExportError`."""
+    def run(self, order: Order, plan: Path, feeds: Sequence[Arrays]) -> list[Arrays]:
+        """What the engine makes of each of `feeds` (float32), as float32; raises `ExportError`."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """How Triton Inference Server runs such files, in the words of its ModelConfig."""
+
+    platform: str
+    file: str  # its name in a version's folder
+    kind: str  # of its instances: where they run
+    cuda_graphs: bool  # whether the platform takes CUDA graphs
 
 
 class Target(Protocol):
@@ -103,6 +113,11 @@ class Target(Protocol):
     @property
     def fixed_window(self) -> bool:
         """Whether it runs best when the number of frames of a transformer's call is a constant."""
+        ...
+
+    @property
+    def serving(self) -> Serving | None:
+        """How Triton Inference Server runs it; None where it does not."""
         ...
 
     @property

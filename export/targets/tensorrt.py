@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from export.targets._target import Arrays, Built, Options, Order, Say
+from export.targets._target import Arrays, Built, Options, Order, Say, Serving
 from export.targets._trt import Limits, build_in_child, refuse, why_not_run
 from export.targets._trt_config import numbers
 from export.targets._trt_trial import run_in_child
@@ -52,6 +53,7 @@ class _TensorRt:
     suffix = ".plan"
     fixed_window = True
     portable = False
+    serving = Serving("tensorrt_plan", "model.plan", "KIND_GPU", cuda_graphs=True)
 
     @property
     def compiler(self) -> _TensorRt:
@@ -85,8 +87,8 @@ class _TensorRt:
     def why_not_run(self, order: Order) -> str | None:
         return why_not_run(order)
 
-    def run(self, order: Order, plan: Path, feed: Arrays) -> Arrays:
-        return run_in_child(self.name, order, plan, feed)
+    def run(self, order: Order, plan: Path, feeds: Sequence[Arrays]) -> list[Arrays]:
+        return run_in_child(self.name, order, plan, feeds)
 
 
 TARGET = _TensorRt()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ class _Rtx:
     suffix = ".plan"
     fixed_window = True
     portable = True
+    serving = None
 
     @property
     def compiler(self) -> _Rtx:
@@ -79,8 +81,8 @@ class _Rtx:
     def why_not_run(self, order: Order) -> str | None:
         return why_not_run(order)
 
-    def run(self, order: Order, plan: Path, feed: Arrays) -> Arrays:
-        return run_in_child(self.name, order, plan, feed)
+    def run(self, order: Order, plan: Path, feeds: Sequence[Arrays]) -> list[Arrays]:
+        return run_in_child(self.name, order, plan, feeds)
 
 
 TARGET = _Rtx()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ class Fake:
     They give what the graph gives, and `error` besides.
     """
 
-    name, suffix, fixed_window, portable = "fake", ".plan", False, True
+    name, suffix, fixed_window, portable, serving = "fake", ".plan", False, True, None
 
     def __init__(self, fails_at: str | None, error: float | None = None) -> None:
         self.fails_at = fails_at
@@ -67,10 +68,15 @@ class Fake:
     def why_not_run(self, order: Order) -> str | None:
         return "no NVIDIA GPU here" if self.error is None else None
 
-    def run(self, order: Order, plan: Path, feed: Arrays) -> Arrays:
+    def run(self, order: Order, plan: Path, feeds: Sequence[Arrays]) -> list[Arrays]:
+        for feed in feeds:
+            assert {name: values.shape for name, values in feed.items() if values.shape} == {
+                name: shapes[0] for name, shapes in order.shapes.items() if len(shapes[0]) > 1
+            }
         output = read_bundle(order.graph.parent).stage(order.stage).outputs[0].name
         assert plan.read_bytes() == order.graph.read_bytes()[:100]
-        return {output: run_graph(onnx.load(order.graph), feed, output) + np.float32(self.error or 0)}
+        graph = onnx.load(order.graph)
+        return [{output: run_graph(graph, feed, output) + np.float32(self.error or 0)} for feed in feeds]
 
 
 def job(capability: str, fails_at: str | None = None, error: float | None = None) -> Job:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from export import targets
-from export.gate import judge, verify
+from export.gate import calls, judge, verify
 from export.targets._target import Compiler, Options, Order
 from export.targets._trt_trial import narrowed, widened
 from export.trial import WANTED_DB, Trial
@@ -22,8 +22,8 @@ from tests.stand_in_trials import SHAPE, lay
 from tests.tolerances import TOLERANCE
 
 ORDER = Order("encoder", Path("x.onnx"), "float16", (), {"rgb": (SHAPE,)}, Options(capabilities=("9.0",)))
-GIVEN = np.linspace(-1, 1, 8, dtype=np.float32).reshape(SHAPE)
-TRIAL = Trial({"rgb": GIVEN}, 2 * GIVEN, "city.mp4, 1+0")
+GIVEN = np.linspace(-1, 1, 24, dtype=np.float32).reshape(3, *SHAPE[1:])  # three frames for an engine that takes one
+TRIAL = Trial({"rgb": GIVEN}, 2 * GIVEN, "city.mp4, 2+1")
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def verified(
 def test_a_good_engine_gets_its_figures(compiler: Compiler, tmp_path: Path) -> None:
     record, said = verified(compiler, "good", tmp_path)
     assert record is not None
-    assert (record.stage, record.frames, record.nan_count) == ("encoder", "city.mp4, 1+0", 0)
+    assert (record.stage, record.frames, record.nan_count) == ("encoder", "city.mp4, 2+1", 0)
     assert record.runner == "the engine, in float16"
     assert record.psnr_db > WANTED_DB
     assert 0 < record.max_abs < record.tolerance
@@ -61,8 +61,8 @@ def test_a_good_engine_gets_its_figures(compiler: Compiler, tmp_path: Path) -> N
     ("mode", "told"),
     [
         ("one level off", r"the engine is \d+\.\d dB and at most 0\.\d+ from float32, wanted 56 dB and 0\.04; refused"),
-        ("gives NaN", "the engine gives 2 of 8 values that are NaN or infinite; refused"),
-        ("another shape", r"the engine gives shapes \[\[1, 2, 2\]\], wanted \[1, 2, 4\]; refused"),
+        ("gives NaN", "the engine gives 6 of 24 values that are NaN or infinite; refused"),
+        ("another shape", r"the engine gives shapes \[\[3, 2, 2\]\], wanted \[3, 2, 4\]; refused"),
         ("crashes", "the engine was ended by SIGSEGV: it said nothing"),
         ("refuses", "the library refuses to run it"),
         ("unreadable", "the library cannot read the plan that it has just built"),
@@ -77,7 +77,7 @@ def test_what_is_wrong_with_an_engine_is_one_line(mode: str, told: str, compiler
 
 
 def test_too_little_memory_is_one_line(compiler: Compiler, tmp_path: Path) -> None:
-    trial = replace(TRIAL, feed={"rgb": np.zeros((1 << 20, 2), np.float32)})
+    trial = replace(TRIAL, feed={"rgb": np.zeros((1, 1 << 20), np.float32)})
     plan = tmp_path / "encoder.plan"
     plan.write_text("good")
     with pytest.raises(ExportError, match=r"stage 'encoder': .*out of memory[^\n]*$"):
@@ -110,10 +110,24 @@ def test_without_onnxruntime_there_is_nothing_to_compare_with(
     assert said == ["encoder stays unverified: onnxruntime not installed here: pip install onnxruntime"]
 
 
+def test_a_shape_that_the_engine_does_not_take_is_one_line(compiler: Compiler, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"it does not take rgb of shape \[3, 2, 4\]"):
+        verified(compiler, "good", tmp_path, replace(ORDER, shapes={"rgb": ((3, 2, 4),)}))
+
+
+def test_a_window_is_one_call_and_a_batch_as_many_as_the_engine_takes_at_once() -> None:
+    bias = np.zeros(4, np.float32)
+    feed = {"rgb": GIVEN, "bias": bias}
+    assert [len(call["rgb"]) for call in calls(ORDER, feed)] == [1, 1, 1]
+    assert [len(call["rgb"]) for call in calls(replace(ORDER, shapes={"rgb": ((1, 2, 4), (2, 2, 4))}), feed)] == [2, 1]
+    assert calls(replace(ORDER, shapes={"rgb": ((3, 2, 4),)}), feed) == [feed]
+    assert all(call["bias"] is bias for call in calls(ORDER, feed))
+
+
 def test_an_infinite_value_or_a_second_output_is_refused() -> None:
     found = TRIAL.wanted.copy()
     found.flat[0] = np.inf
-    with pytest.raises(ExportError, match="1 of 8 values that are NaN or infinite"):
+    with pytest.raises(ExportError, match="1 of 24 values that are NaN or infinite"):
         judge(ORDER, TRIAL, {"features": found})
     with pytest.raises(ExportError, match="gives shapes"):
         judge(ORDER, TRIAL, {"features": TRIAL.wanted, "more": TRIAL.wanted})

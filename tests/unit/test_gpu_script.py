@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import subprocess
 import sys
@@ -16,10 +15,10 @@ from bench import gpu
 from bench._gpu_machine import Interpreter, Machine, probe
 from bench._gpu_plan import Request, plan
 from bench._gpu_steps import Figure, Outcome, Step, read_output, run, run_all, write_output
-from bench._gpu_table import BUSY, EXPOSED, SPEED, append, table
+from bench._gpu_table import BUSY, EXPOSED, SPEED
 from runtime.machine import Gpu
 from tests.guard.sources import ROOT
-from tests.interpreters import ENGINE_SIDE, RUN, TORCH_SIDE, answer, driver, interpreter, printed, script
+from tests.interpreters import ENGINE_SIDE, RUN, TORCH_SIDE, answer, driver, interpreter, printed, rows_of, script
 
 H200 = Gpu("NVIDIA Made-Up", "9.0")
 ENGINES = Interpreter("ENGINE_PYTHON", "/e/python", **answer(ENGINE_SIDE, engines=True))
@@ -195,55 +194,6 @@ def test_this_python_says_what_it_has() -> None:
     assert "--compute-capabilities 6.1" in found.compilers["tensorrt_rtx"]["why_not"]
 
 
-OUTCOMES = (
-    Outcome("tests", "not run", "no such tests"),
-    Outcome("compile official tensorrt", "failed", "out of memory (code 2; see x.log)"),
-    Outcome("speed official published", "passed", "", (Figure(SPEED, 5.0, ""),)),
-    Outcome("speed official compiled", "passed", "", (Figure(SPEED, 25.0, ""),)),
-    Outcome(
-        "speed official tensorrt",
-        "passed",
-        "",
-        (Figure(SPEED, 45.0, ""), Figure(BUSY, 91.0, "%", "transformer"), Figure(EXPOSED, 6.5, "%")),
-    ),
-    Outcome("speed small published", "passed", "", (Figure(SPEED, 50.0, ""),)),
-    Outcome("speed small tensorrt", "passed", "", (Figure(SPEED, 100.0, ""),)),
-)
-
-
-def test_the_table_sets_what_was_wanted_beside_what_was_measured() -> None:
-    first, heading, *lines = (" ".join(line.split()) for line in table(MACHINE, OUTCOMES))
-    assert first == (
-        "NVIDIA Made-Up (SM 9.0), driver 999.99; Python 3.10.13 tensorrt 8.5.3.1; "
-        "Python 3.12.3 torch 1.0 onnxruntime 1.0; commit abc1234"
-    )
-    assert heading == "step wanted result"
-    assert lines[:2] == [
-        "tests not run no such tests",
-        "compile official tensorrt FAILED out of memory (code 2; see x.log)",
-    ]
-    assert lines[-6:] == [
-        "speed small tensorrt passed frames a second 100",
-        "speed official tensorrt met >= 8 9.00 times published",
-        "speed official tensorrt missed >= 2 1.80 times compiled",
-        "speed small tensorrt 2.00 times published",
-        "speed official tensorrt met >= 85 % slowest stage busy: 91.0 % (transformer)",
-        "speed official tensorrt missed < 5 % copies not overlapped: 6.5 %",
-    ]
-
-
-def test_figures_are_appended_with_gpu_driver_and_commit_and_without_a_gpu_there_are_none(tmp_path: Path) -> None:
-    path = tmp_path / "gpu.csv"
-    assert append(path, replace(MACHINE, gpu=None), OUTCOMES) == 0
-    assert not path.exists()
-    assert append(path, MACHINE, OUTCOMES) == append(path, MACHINE, OUTCOMES) == 10
-    rows = rows_of(path)
-    assert len(rows) == 20
-    assert {(row["gpu"], row["driver"], row["commit"]) for row in rows} == {("NVIDIA Made-Up", "999.99", "abc1234")}
-    assert [row["value"] for row in rows if row["figure"] == "times published"] == ["9", "2"] * 2
-    assert rows[3]["note"] == "transformer"
-
-
 @pytest.fixture
 def pretended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """A machine with a GPU and two interpreters, all of them scripts."""
@@ -299,11 +249,6 @@ def test_without_a_gpu_it_ends_well_unless_one_is_required(
     assert gpu.main(command, {**here, "ENGINE_PYTHON": "/no/such/python"}) == 2
     assert "bench.gpu: ENGINE_PYTHON (/no/such/python) is of no use" in capsys.readouterr().err
     assert not (tmp_path / "gpu.csv").exists()
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
 
 
 def _alive(pid: int) -> bool:

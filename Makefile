@@ -1,4 +1,4 @@
-# Every target makes .venv first, installs what it needs and no more, and is quick the second time.
+# Every target but gpu makes .venv first, installs what it needs and no more, and is quick the second time.
 # make demo needs neither PyTorch nor a compiler; make test installs PyTorch.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -12,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: help demo test fuzz lint types bench docs clean
+.PHONY: help demo test fuzz lint types bench gpu docs clean
 
 help:  ## say what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -36,6 +36,9 @@ types: $(VENV)/.dev  ## check types, strictly
 
 bench: $(VENV)/.test  ## measure frames a second on this machine; appends to bench/results.csv
 	$(BIN)/python bench.py
+
+gpu:  ## check and measure on an NVIDIA GPU (docs/gpu.md); ENGINE_PYTHON=, TORCH_PYTHON=, ARGS=; installs nothing
+	@$(PYTHON) -m bench.gpu $(ARGS)
 
 docs: $(VENV)/.test  ## check that every link, file, command and option that the documents name exists
 	$(BIN)/python -m pytest -q tests/guard/test_docs.py

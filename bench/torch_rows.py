@@ -61,15 +61,15 @@ def published(module: nn.Module) -> TorchNetwork:
     )
 
 
-def compiled(module: nn.Module) -> TorchNetwork:
-    """bf16, channels last, compiled: what a careful PyTorch user would run."""
-    network = cast("Parts", module.bfloat16().to(memory_format=torch.channels_last))  # pyright: ignore[reportCallIssue]
+def compiled(module: nn.Module, dtype: torch.dtype = torch.bfloat16) -> TorchNetwork:
+    """Half precision, channels last, compiled: what a careful PyTorch user would run."""
+    network = cast("Parts", module.to(dtype).to(memory_format=torch.channels_last))  # pyright: ignore[reportCallIssue]
     encode: Callable[[Tensor], Tensor] = torch.compile(network.encoder)
     infer: Callable[[Tensor], Tensor] = torch.compile(network.infer)
     decode: Callable[[Tensor], Tensor] = torch.compile(network.decoder)
 
     def half(tensor: Tensor) -> Tensor:
-        return tensor.to(dtype=torch.bfloat16, memory_format=torch.channels_last)
+        return tensor.to(dtype=dtype, memory_format=torch.channels_last)
 
     return TorchNetwork(
         encode=lambda rgb: encode(half(rgb)),
@@ -89,8 +89,8 @@ def measure(row: Row, network: TorchNetwork, schedule_name: str, bundle: Bundle)
     started = time.perf_counter()
     frames = list(read_masked(row.video))
     crop = whole_frame(frames[0].frame).crop
-    patches = [_unpainted(masked, crop, rule) for masked in frames]
-    inputs = [_tensor(patch, rule) for patch in patches]
+    patches = [unpainted(masked, crop, rule) for masked in frames]
+    inputs = [as_tensor(patch, rule) for patch in patches]
     read_s = time.perf_counter() - started
     network.encode(inputs[0])  # compilation, where there is one, is not counted
     started = time.perf_counter()
@@ -132,14 +132,15 @@ def _write(row: Row, frames: list[Masked], patches: list[Patch]) -> float:
     return time.perf_counter() - started
 
 
-def _unpainted(masked: Masked, crop: Crop, rule: PixelRule) -> Patch:
+def unpainted(masked: Masked, crop: Crop, rule: PixelRule) -> Patch:
     """What the network sees of a frame, its hole as it was."""
     hole = None if masked.hole is None else cover(masked.hole, crop, rule, rule.dilate)
     view = shrink(masked.frame, crop, rule)
     return Patch(crop, view, view, np.zeros((rule.height, rule.width), np.bool_) if hole is None else hole)
 
 
-def _tensor(patch: Patch, rule: PixelRule) -> Tensor:
+def as_tensor(patch: Patch, rule: PixelRule) -> Tensor:
+    """What the encoder takes of a frame, `[1, 3, H, W]`, its hole blanked."""
     out = np.empty((3, rule.height, rule.width), np.float32)
     normalise(patch.view, patch.hole, rule, out)
     return torch.from_numpy(out)[None]

@@ -5,20 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto
 
 from export._precision_rounding import rounding
-from export.parity import Array, Feed, measure, run_graph
+from export.parity import run_graph
 from export.precision import lower
 from export.targets._target import Half
+from export.trial import WANTED_DB, Array, Feed, measure, tolerance
 from runtime.bundle import ParityRecord
 from runtime.errors import ExportError
-
-# A frame is wanted within 50 dB of float32, and the errors of three stages add up to 5 dB. No single value may be off
-# by more than this share of the largest, about five levels of 255.
-WANTED_DB = 56.0
-LARGEST_SHARE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +40,7 @@ def lower_measured(model: ModelProto, half: Half, feed: Feed, wanted: Array, of:
             stage=of.stage,
             frames=of.frames,
             runner=f"onnxruntime, rounded to {half}",
-            tolerance=LARGEST_SHARE * max(1.0, float(np.abs(wanted).max())),
+            tolerance=tolerance(wanted),
         )
         if parity.psnr_db >= WANTED_DB and parity.max_abs <= parity.tolerance:
             return Lowered(graph, tuple(node.name for node in model.graph.node if node.name in islands), parity)

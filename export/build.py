@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from onnx import ModelProto, checker
@@ -16,12 +17,13 @@ from export.engines import compile_stage
 from export.fatbin import seal_kernels
 from export.frames import network_frames
 from export.graph import refuse_shape_arithmetic, simplify
-from export.parity import Array, Comparison, compare, make_feed
+from export.parity import Comparison, compare
 from export.plan import Plan, pixel_rule
 from export.storage import exact_in_half, store_half
 from export.targets._target import Half
 from export.targets.onnx import TARGET as GRAPH
 from export.trace import trace
+from export.trial import Array, Trial, make_feed
 from models._spec import Port, Stage
 from runtime import bundle
 from runtime.bundle import (
@@ -65,7 +67,8 @@ def build(plan: Plan, clip: Path, progress: Progress, *, force: bool) -> Manifes
             if plan.half is not None:
                 progress(f"comparing {stage.name} in {plan.half}")
                 record = replace(record, typed=(_lower(plan.half, graph, compared[index], folder),))
-            records.append(compile_stage(folder, record, plan.job, progress))
+            known = Trial(compared[index].feed, compared[index].wanted, compared[index].record.frames)
+            records.append(compile_stage(folder, record, plan.job, partial(_always, known), progress))
         parity = tuple(comparison.record for comparison in compared)
         manifest = _manifest(plan, (tuple(records), seal_kernels(folder)), parity, halves=halves)
         bundle.write_manifest(folder, manifest)
@@ -94,9 +97,13 @@ def compare_stages(
         value: Array = frames[: window.targets + window.references]
         for stage, graph in zip(stages, graphs, strict=True):
             progress(f"comparing {stage.name} with PyTorch on {call} frames")
-            comparison = compare(stage, graph, make_feed(stage, value, window), f"{clip.name}, {call}")
+            comparison = compare(stage, graph, make_feed(stage.inputs, value, window.targets), f"{clip.name}, {call}")
             value = comparison.wanted
             yield comparison
+
+
+def _always(trial: Trial, _stage: str) -> Trial:
+    return trial
 
 
 def _write(stage: Stage, graph: ModelProto, folder: Path) -> StageSpec:

@@ -14,8 +14,10 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 import models
 from runtime.arguments import OneLineParser
+from runtime.bundle import read_bundle
 from runtime.engines import unverified
 from runtime.errors import UsageError, VidmendError
+from runtime.machine import gpus
 
 if TYPE_CHECKING:
     from export.build import Progress as Say
@@ -30,6 +32,7 @@ examples:
   python export.py weights.pth --variant official --size 864x480 --out bundles/large
   python export.py weights.pth --variant official --frames 11+5  a transformer of exactly 16 frames
   python export.py weights.pth --variant official --dry-run      check the checkpoint, write nothing
+  python export.py --triton models --bundle bundles/large        a model repository of Triton, from a bundle
 
 Then: python infer.py VIDEO --mask M --bundle bundles/MODEL-official
 
@@ -61,6 +64,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--dry-run", action="store_true", help="check everything, say what would be made, write nothing")
     add("--compile", type=Path, metavar="BUNDLE", help="add engines to a bundle, from its own graphs")
     add("--inspect", type=Path, metavar="BUNDLE", help="print all that is in a bundle, and what of it runs here")
+    add("--triton", type=Path, metavar="DIR", help="write a Triton model repository, of --bundle or of what is made")
+    add("--bundle", metavar="BUNDLE", help="what --triton is made of (default: the bundle that is exported)")
     _add_engine_options(parser)
     return parser
 
@@ -90,10 +95,15 @@ def main(arguments: Sequence[str]) -> int:
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     options = build_parser().parse_args(arguments)
     try:
+        _check_triton(options)
         if options.inspect is not None:
             return _inspect(options.inspect)
+        if options.bundle is not None:
+            from runtime.job import find_bundle
+
+            return _serve(options, find_bundle(options.bundle), console)
         if options.compile is not None:
-            return _compile(options, console)
+            return _compile(options, console) or _serve(options, options.compile, console)
         _check_installed()
         return _run(options, console)
     except VidmendError as error:
@@ -108,6 +118,34 @@ def _inspect(root: Path) -> int:
     from export.inspection import inspect
 
     print("\n".join(inspect(root)))
+    return 0
+
+
+def _check_triton(options: argparse.Namespace) -> None:
+    """Refuse what cannot be meant, before anything is computed."""
+    if options.bundle is not None and options.triton is None:
+        raise UsageError("--bundle: names what --triton DIR is made of; --compile and --inspect take theirs themselves")
+    if options.triton is None:
+        return
+    from export.triton import refuse_place
+
+    if options.inspect is not None or (options.bundle is not None and (options.compile or options.checkpoint)):
+        raise UsageError("--triton: is made of one bundle: that of --bundle, of --compile, or the one that is exported")
+    refuse_place(options.triton, force=options.force)
+
+
+def _serve(options: argparse.Namespace, root: Path, console: Console) -> int:
+    """Write the Triton repository, where one is asked for."""
+    if options.triton is None:
+        return 0
+    from export.triton import describe, wish_of, write_repository
+
+    here = next((gpu.capability for gpu in gpus()), None)
+    wish = wish_of(_targets(options), _engine_options(options).capabilities, here)
+    opened = read_bundle(root)
+    with _progress(console) as say:
+        chosen = write_repository(opened, options.triton, wish, say, force=options.force)
+    print("\n".join(describe(opened, chosen, options.triton)))
     return 0
 
 
@@ -169,7 +207,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         manifest = None if options.dry_run else build(plan, DEMO, say, force=options.force)
     lines = [*describe(plan), "dry run: nothing was written"] if manifest is None else _report(plan, manifest)
     print("\n".join(lines))
-    return 0
+    return 0 if manifest is None else _serve(options, plan.out, console)
 
 
 def _report(plan: Plan, manifest: Manifest) -> list[str]:

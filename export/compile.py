@@ -7,6 +7,8 @@ from pathlib import Path
 
 from export.choice import choose_targets
 from export.engines import Job, compile_bundle, lengths
+from export.frames import DEMO
+from export.gate import Reference
 from export.targets._target import Half, Options
 from runtime.bundle import Bundle, read_bundle
 from runtime.errors import UsageError
@@ -26,4 +28,6 @@ def compile_into(root: Path, targets: Sequence[str], options: Options, say: Call
     if all(target.compiler is None for target in chosen):
         raise UsageError("--compile: nothing that compiles is installed; name a --target to hear what is missing")
     window = (manifest.schedule.targets, manifest.schedule.references)
-    return compile_bundle(opened, Job(chosen, options, lengths(window, options.frames)), say)
+    return compile_bundle(
+        opened, Job(chosen, options, lengths(window, options.frames)), Reference(opened, DEMO).trial, say
+    )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from export.gate import Say, Trials, verify
 from export.targets._target import Built, Compiler, Options, Order, Range, Target
 from export.targets.onnx import TARGET as GRAPH
 from runtime import bundle
@@ -38,26 +39,28 @@ def lengths(window: tuple[int, int], frames: tuple[int, int, int] | None) -> Map
     return {"B": (1,), "T": frames, "N": (1, min(targets, frames[1]), frames[2])}
 
 
-def compile_stage(folder: Path, stage: StageSpec, job: Job, say: Callable[[str], None]) -> StageSpec:
-    """The stage with an engine for each target that compiles, in `folder`; raises `ExportError`.
+def compile_stage(folder: Path, stage: StageSpec, job: Job, trials: Trials, say: Say) -> StageSpec:
+    """The stage with an engine for each target that compiles, in `folder`, compared with `trials` where it runs here.
+
+    Raises `ExportError` when one cannot be built, or is too far from float32.
 
     An engine takes the place of an earlier one for the same GPU in the same type.
     """
     for target in job.targets:
         if target.compiler is None:
             continue
-        made = _compile(folder, stage, target, target.compiler, job, say)
+        made = _compile(folder, stage, target, target.compiler, job, trials, say)
         kept = tuple(engine for engine in stage.engines if _place(engine) != _place(made))
         stage = replace(stage, engines=(*kept, made))
     return stage
 
 
-def compile_bundle(opened: Bundle, job: Job, say: Callable[[str], None]) -> Bundle:
+def compile_bundle(opened: Bundle, job: Job, trials: Trials, say: Say) -> Bundle:
     """The bundle with engines of all its stages; its manifest changes when all of them are there, or not at all."""
     before = {engine.file.path for stage in opened.manifest.stages for engine in stage.engines}
     there = set(opened.root.iterdir())
     try:
-        stages = tuple(compile_stage(opened.root, stage, job, say) for stage in opened.manifest.stages)
+        stages = tuple(compile_stage(opened.root, stage, job, trials, say) for stage in opened.manifest.stages)
         manifest = replace(opened.manifest, stages=stages)
         bundle.write_manifest(opened.root, manifest)
     except BaseException:
@@ -72,13 +75,15 @@ def compile_bundle(opened: Bundle, job: Job, say: Callable[[str], None]) -> Bund
 
 
 def _compile(
-    folder: Path, stage: StageSpec, target: Target, compiler: Compiler, job: Job, say: Callable[[str], None]
+    folder: Path, stage: StageSpec, target: Target, compiler: Compiler, job: Job, trials: Trials, say: Say
 ) -> EngineRecord:
     graph, compute, kept = _source(stage)
     order = Order(stage.name, folder / graph.path, compute, kept, shapes(stage, job.lengths), job.options)
     unfinished = folder / f".{stage.name}.{target.name}.part"
     built = compiler.build(order, unfinished, say)
     record = _record(order, target, compiler.version(), graph, built)
+    ran = replace(order, options=replace(order.options, capabilities=built.capabilities))
+    record = replace(record, parity=verify(ran, compiler, unfinished, trials, say))
     path = folder / f"{stage.name}.{target.name}.{record.key[:12]}{target.suffix}"
     os.replace(unfinished, path)
     return replace(record, file=bundle.file_record(folder, path))

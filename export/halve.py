@@ -20,8 +20,9 @@ from torch import Tensor
 import models
 from export.checkpoint import LICENCE_KEY, Checkpoint, choose_variant, load, read_checkpoint
 from export.frames import DEMO, network_frames
-from export.parity import Array, make_feed, run_module
+from export.parity import run_module
 from export.plan import pixel_rule
+from export.trial import Array, make_feed
 from models._spec import ModelSpec, Stage, Variant, Window
 from models._weights import VARIANT_KEY
 from runtime.errors import CheckpointError, OutputError, VidmendError
@@ -53,7 +54,8 @@ def _outputs(stages: Sequence[Stage], frames: Array, window: Window) -> dict[str
     outputs: dict[str, Array] = {}
     value = frames
     for stage in stages:
-        value = outputs[stage.name] = run_module(stage, make_feed(stage, value, window))[stage.outputs[0].name]
+        feed = make_feed(stage.inputs, value, window.targets)
+        value = outputs[stage.name] = run_module(stage, feed)[stage.outputs[0].name]
     return outputs
 
 

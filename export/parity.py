@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from onnx import ModelProto
 from polygraphy.backend.base import BaseRunner
@@ -19,16 +16,12 @@ from polygraphy.common import TensorMetadata
 from polygraphy.comparator import Comparator, SimpleCompareFunc
 from polygraphy.logger import G_LOGGER
 
-from models._spec import Stage, Window
+from export.trial import Array, Feed, measure
+from models._spec import Stage
 from runtime.bundle import ParityRecord
 from runtime.errors import ExportError
-from runtime.keys import SILENCED
-
-Array = npt.NDArray[Any]
-Feed = Mapping[str, Array]
 
 TOLERANCE = 1e-4  # largest absolute difference in float32, for outputs of order 1
-EQUAL_DB = 200.0  # what stands for infinity when nothing differs
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +62,6 @@ def run_module(stage: Stage, feed: Feed) -> dict[str, Array]:
     return {stage.outputs[0].name: result.numpy()}
 
 
-def make_feed(stage: Stage, value: Array, window: Window) -> Feed:
-    """The stage's inputs: `value` first, then numbers of targets, and biases.
-
-    Every frame is real, so that biases over tokens alone are zeros; where they have the patches' own axes they say
-    what is hole, and every third patch is.
-    """
-    first, *others = stage.inputs
-    feed: dict[str, Array] = {first.name: np.ascontiguousarray(value)}
-    for port in others:
-        if port.holds is not None:
-            feed[port.name] = np.array(window.targets, np.int64)
-            continue
-        feed[port.name] = np.zeros([side if isinstance(side, int) else len(value) for side in port.shape], np.float32)
-        if len(port.shape) > 1:
-            feed[port.name].reshape(-1)[1::3] = SILENCED
-    return feed
-
-
 def compare(stage: Stage, model: ModelProto, feed: Feed, frames: str) -> Comparison:
     """Run module and graph on `feed`, which `frames` describes; the tolerance grows with outputs that exceed 1.
 
@@ -113,19 +88,6 @@ def compare(stage: Stage, model: ModelProto, feed: Feed, frames: str) -> Compari
     return Comparison(record, feed, wanted)
 
 
-def measure(found: Array, wanted: Array) -> ParityRecord:
-    """How far onnxruntime's `found` is from `wanted`; the caller adds the stage, the frames and what is allowed."""
-    return ParityRecord(
-        stage="",
-        runner="onnxruntime",
-        frames="",
-        max_abs=_finite_max(np.abs(found - wanted)),
-        tolerance=0.0,
-        psnr_db=_psnr_db(found.astype(np.float64), wanted.astype(np.float64)),
-        nan_count=int(np.isnan(found).sum()),
-    )
-
-
 def run_graph(model: ModelProto, feed: Feed, output: str) -> Array:
     """One output of the graph as onnxruntime computes it on the CPU."""
     with G_LOGGER.verbosity(G_LOGGER.CRITICAL), OnnxrtRunner(_session(model)) as opened:
@@ -140,17 +102,3 @@ def _output(results: Any, runner: BaseRunner, name: str) -> Array:
 
 def _session(model: ModelProto) -> SessionFromOnnx:
     return SessionFromOnnx(model.SerializeToString(), providers=["cpu"])
-
-
-def _finite_max(difference: Array) -> float:
-    finite = difference[np.isfinite(difference)]
-    return float(finite.max()) if finite.size else 0.0
-
-
-def _psnr_db(found: Array, wanted: Array) -> float:
-    """Peak signal-to-noise ratio against the range of `wanted`; `EQUAL_DB` when nothing differs, 0 beside NaN."""
-    error = float(np.mean((found - wanted) ** 2))
-    span = float(wanted.max() - wanted.min())
-    if not math.isfinite(error) or span == 0.0:
-        return EQUAL_DB if error == 0.0 else 0.0
-    return EQUAL_DB if error == 0.0 else min(EQUAL_DB, 20 * math.log10(span) - 10 * math.log10(error))

@@ -129,12 +129,15 @@ def file_record(root: Path, path: Path) -> FileRecord:
 
 
 @contextmanager
-def sealed(destination: Path, *, replace: bool = False) -> Generator[Path, None, None]:
-    """A temporary folder beside `destination` that takes its name when the block ends well, and else vanishes."""
+def sealed(destination: Path, *, replace: bool = False, sign: str = MANIFEST) -> Generator[Path, None, None]:
+    """A temporary folder beside `destination` that takes its name when the block ends well, and else vanishes.
+
+    A folder that is not empty is only replaced when a file `sign` lies in it.  Raises `OutputError`.
+    """
     if destination.exists() and not replace:
         raise OutputError(f"{destination}: exists already; --force replaces it")
-    if destination.exists() and not (destination / MANIFEST).is_file() and any(_listing(destination)):
-        raise OutputError(f"{destination}: exists and is no bundle; refusing to replace it")
+    if destination.exists() and not (destination / sign).is_file() and any(_listing(destination)):
+        raise OutputError(f"{destination}: exists and holds no {sign}; refusing to replace it")
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", suffix=".part", dir=destination.parent))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from runtime.bundle import Compute
 
 Half = Literal["float16", "bfloat16"]
 Range = tuple[tuple[int, ...], ...]  # the only shape, or the least, the usual and the largest; of a scalar, its values
 Say = Callable[[str], None]  # told what is being done now
+Arrays = Mapping[str, Any]  # NumPy arrays by name; NumPy itself is not needed for building
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,24 @@ class Compiler(Protocol):
         """Write the engine to `plan`; raises `ExportError`."""
         ...
 
+    def why_not_run(self, order: Order) -> str | None:
+        """None when an engine for the capabilities that `order` names can run here, else what is missing."""
+        ...
+
+    def run(self, order: Order, plan: Path, feeds: Sequence[Arrays]) -> list[Arrays]:
+        """What the engine makes of each of `feeds` (float32), as float32; raises `ExportError`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """How Triton Inference Server runs such files, in the words of its ModelConfig."""
+
+    platform: str
+    file: str  # its name in a version's folder
+    kind: str  # of its instances: where they run
+    cuda_graphs: bool  # whether the platform takes CUDA graphs
+
 
 class Target(Protocol):
     """A form in which a stage lies in the bundle; found by the file of its name in export/targets."""
@@ -94,6 +113,11 @@ class Target(Protocol):
     @property
     def fixed_window(self) -> bool:
         """Whether it runs best when the number of frames of a transformer's call is a constant."""
+        ...
+
+    @property
+    def serving(self) -> Serving | None:
+        """How Triton Inference Server runs it; None where it does not."""
         ...
 
     @property

@@ -7,6 +7,7 @@ precisions (docs/tensorrt.md).
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
@@ -22,9 +23,10 @@ from typing import Any
 from export.targets._target import Built, Options, Order, Say
 from runtime.bundle import Compute
 from runtime.errors import ExportError
+from runtime.machine import gpus
 
 HALF_SHARE = 0.95  # of the layers that give numbers, those of islands excepted
-_ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 _TOLD_EVERY_S = 10.0
 
 
@@ -77,13 +79,14 @@ def build_in_child(target: str, order: Order, plan: Path, say: Say) -> Built:
         request.write_text(json.dumps({"target": target, "plan": str(plan), **_portable(order)}), encoding="utf-8")
         command = [sys.executable, "-m", "export.targets._trt_child", str(request), str(result)]
         with log.open("wb") as output:
-            child = subprocess.Popen(command, cwd=_ROOT, env=_environment(), stdout=output, stderr=output)
+            child = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=output, stderr=output)
             try:
                 _wait(child, f"building {order.stage} with {target}", started, say)
             finally:
                 child.kill()  # where we were interrupted; one that has ended is left alone
                 child.wait()
-        found = _read(result, child.returncode, log, f"target '{target}', stage '{order.stage}'")
+        where = f"target '{target}', stage '{order.stage}': the builder"
+        found = read_result(result, child.returncode, log, where)
     built = Built(plan, tuple(found["capabilities"]), found["gpu"], found["layers"], time.monotonic() - started)
     check_types(order, built.layers, found["unexpected"], found["ports"])
     return built
@@ -104,6 +107,16 @@ def check_types(order: Order, layers: Mapping[str, int], unexpected: list[str], 
             raise ExportError(f"stage '{order.stage}': {name} is {kind}, wanted {order.compute}; please report it")
 
 
+def why_not_run(order: Order) -> str | None:
+    """None when an engine for the order's capabilities can run on the first GPU here, else what is missing."""
+    gpu = next(iter(gpus()), None)
+    if gpu is None:
+        return "no NVIDIA GPU here"
+    if order.options.capabilities and gpu.capability not in order.options.capabilities:
+        return f"it is for SM {', '.join(order.options.capabilities)}, the GPU here is SM {gpu.capability}"
+    return None if importlib.util.find_spec("pycuda") else "pycuda not installed here: pip install pycuda"
+
+
 def _portable(order: Order) -> dict[str, Any]:
     written = asdict(order)
     written["graph"] = str(order.graph.resolve())
@@ -112,9 +125,9 @@ def _portable(order: Order) -> dict[str, Any]:
     return written
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Ours, with the modules that this process finds: the child must find the same library."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(_ROOT), *filter(None, sys.path)])}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
 
 
 def _wait(child: subprocess.Popen[bytes], doing: str, started: float, say: Say) -> None:
@@ -127,13 +140,13 @@ def _wait(child: subprocess.Popen[bytes], doing: str, started: float, say: Say) 
         return
 
 
-def _read(result: Path, code: int, log: Path, where: str) -> dict[str, Any]:
+def read_result(result: Path, code: int, log: Path, where: str) -> dict[str, Any]:
     """What the child found; its own words where it failed, the log's last ones where it could not even say so."""
     if result.is_file():
         found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
         if "error" not in found:
             return found
-        raise ExportError(f"{where}: {found['error']}")
+        raise ExportError(f"{where.rpartition(':')[0]}: {found['error']}")
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     ended = f"ended with code {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"
-    raise ExportError(f"{where}: the builder {ended}: {lines[-1] if lines else 'it said nothing'}")
+    raise ExportError(f"{where} {ended}: {lines[-1] if lines else 'it said nothing'}")

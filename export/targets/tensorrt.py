@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from export.targets._target import Built, Options, Order, Say
-from export.targets._trt import Limits, build_in_child, refuse
+from export.targets._target import Arrays, Built, Options, Order, Say, Serving
+from export.targets._trt import Limits, build_in_child, refuse, why_not_run
 from export.targets._trt_config import numbers
+from export.targets._trt_trial import run_in_child
 from runtime.bundle import Compute
 from runtime.errors import UsageError
 from runtime.machine import gpus
@@ -51,6 +53,7 @@ class _TensorRt:
     suffix = ".plan"
     fixed_window = True
     portable = False
+    serving = Serving("tensorrt_plan", "model.plan", "KIND_GPU", cuda_graphs=True)
 
     @property
     def compiler(self) -> _TensorRt:
@@ -80,6 +83,12 @@ class _TensorRt:
         if reason := self.refuse(order.options, order.compute):
             raise UsageError(f"target '{self.name}': {reason}")
         return build_in_child(self.name, order, plan, say)
+
+    def why_not_run(self, order: Order) -> str | None:
+        return why_not_run(order)
+
+    def run(self, order: Order, plan: Path, feeds: Sequence[Arrays]) -> list[Arrays]:
+        return run_in_child(self.name, order, plan, feeds)
 
 
 TARGET = _TensorRt()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from export.targets._target import Built, Options, Order, Say
-from export.targets._trt import Limits, build_in_child, refuse
+from export.targets._target import Arrays, Built, Options, Order, Say
+from export.targets._trt import Limits, build_in_child, refuse, why_not_run
+from export.targets._trt_trial import run_in_child
 from runtime.bundle import Compute
 from runtime.errors import UsageError
 
@@ -30,6 +32,7 @@ class _Rtx:
     suffix = ".plan"
     fixed_window = True
     portable = True
+    serving = None
 
     @property
     def compiler(self) -> _Rtx:
@@ -74,6 +77,12 @@ class _Rtx:
         if not options.capabilities:  # one plan serves all, and is hardly larger
             options = replace(options, capabilities=self.limits().capabilities)
         return build_in_child(self.name, replace(order, options=options), plan, say)
+
+    def why_not_run(self, order: Order) -> str | None:
+        return why_not_run(order)
+
+    def run(self, order: Order, plan: Path, feeds: Sequence[Arrays]) -> list[Arrays]:
+        return run_in_child(self.name, order, plan, feeds)
 
 
 TARGET = _Rtx()

@@ -15,8 +15,9 @@ from onnx import numpy_helper
 from torch import nn
 
 from export.build import make_graph
-from export.parity import make_feed, run_module
+from export.parity import run_module
 from export.storage import exact_in_half
+from export.trial import make_feed
 from models._spec import Port, Stage, Window
 from models._sttn_masking import SILENT
 from models.sttn import SPEC
@@ -77,7 +78,7 @@ def test_a_symbolic_transformer_takes_any_number_of_frames(frames: tuple[int, in
     model = make_graph(stage, halves=False)
     window = Window(*frames, neighbour_stride=1, reference_step=10)
     features = noise(sum(frames))
-    feed = make_feed(stage, features, window)
+    feed = make_feed(stage.inputs, features, window.targets)
     found = run(model, feed)
     wanted = run_module(stage, feed)["completed"]
     assert found.shape == wanted.shape == (frames[0], 16, 12, 24)

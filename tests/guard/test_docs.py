@@ -56,7 +56,7 @@ def test_a_name_of_something_passes(check: Check, text: str) -> None:
 def test_the_pages_that_a_stranger_looks_for_are_among_the_documents() -> None:
     pages = {"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/ARCHITECTURE.md", "docs/bundle.md"}
     assert pages <= {document.path for document in documents()}
-    assert {"demo", "test", "fuzz", "lint", "types", "bench", "docs", "clean"} == make_targets() - {"help"}
+    assert {"demo", "test", "fuzz", "lint", "types", "bench", "gpu", "docs", "clean"} == make_targets() - {"help"}
 
 
 @pytest.mark.parametrize("script", ["infer.py", "export.py"])

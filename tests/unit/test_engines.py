@@ -12,12 +12,10 @@ import pytest
 
 from export.choice import parse_capabilities
 from export.cli import build_parser
-from export.engines import Job, compile_bundle, lengths
 from export.inspection import inspect
-from export.targets._target import Built, Options, Order, Say
-from runtime.bundle import Bundle, Compute, EngineRecord, StageSpec, file_record, read_bundle, write_manifest
+from runtime.bundle import Bundle, EngineRecord, StageSpec, file_record, read_bundle, write_manifest
 from runtime.engines import Machine, choose, identity, rebuild_command, unverified, why_not
-from runtime.errors import EngineUnfit, ExportError, VidmendError
+from runtime.errors import EngineUnfit, VidmendError
 from runtime.machine import Gpu, gpus
 from tests.tiny import tiny_bundle
 
@@ -220,57 +218,3 @@ def test_gpus_are_what_the_driver_names(tmp_path: Path, monkeypatch: pytest.Monk
     assert gpus() == (Gpu("NVIDIA H200", "9.0"), Gpu("NVIDIA L4", "8.9"))
     program.write_text("#!/bin/sh\necho 'Failed to initialize NVML, version'\nexit 9\n")
     assert gpus() == ()
-
-
-class Fake:
-    """A target whose compiler writes a few bytes, and fails at one stage."""
-
-    name, suffix, fixed_window, portable = "fake", ".plan", False, True
-
-    def __init__(self, fails_at: str | None) -> None:
-        self.fails_at = fails_at
-        self.compiler = self
-
-    def why_not(self) -> None:
-        return None
-
-    def installed(self) -> bool:
-        return True
-
-    def version(self) -> str:
-        return "1.0"
-
-    def refuse(self, options: Options, compute: Compute) -> None:
-        return None
-
-    def build(self, order: Order, plan: Path, say: Say) -> Built:
-        plan.write_bytes(order.graph.read_bytes()[:100])
-        if order.stage == self.fails_at:
-            raise ExportError(f"stage '{order.stage}': no")
-        return Built(plan, order.options.capabilities, None, {"float32": 1}, 0.0)
-
-
-def job(capability: str, fails_at: str | None = None) -> Job:
-    return Job((Fake(fails_at),), Options(capabilities=(capability,)), lengths((11, 5), None))
-
-
-def test_engines_for_several_gpus_lie_side_by_side_and_a_new_one_replaces_its_own(opened: Bundle) -> None:
-    before = {path.name for path in opened.root.iterdir()}
-    first = compile_bundle(opened, job("8.6"), lambda _: None)
-    both = compile_bundle(first, job("8.9"), lambda _: None)
-    again = compile_bundle(both, job("8.9"), lambda _: None)
-    assert read_bundle(opened.root).manifest == again.manifest == both.manifest
-    for stage in again.manifest.stages:
-        made = [engine for engine in stage.engines if engine.target == "fake"]
-        assert [engine.capabilities for engine in made] == [("8.6",), ("8.9",)]
-        for engine in made:
-            assert engine.key == identity(engine)
-            assert again.checked(engine.file).read_bytes() == again.file(stage, "onnx").read_bytes()[:100]
-    assert len({path.name for path in opened.root.iterdir()} - before) == 2 * len(again.manifest.stages)
-
-
-def test_a_build_that_fails_leaves_the_bundle_as_it_was(opened: Bundle) -> None:
-    before = {path: path.read_bytes() for path in opened.root.iterdir()}
-    with pytest.raises(ExportError, match="stage 'decoder': no"):
-        compile_bundle(opened, job("8.6", fails_at="decoder"), lambda _: None)
-    assert {path: path.read_bytes() for path in opened.root.iterdir()} == before

@@ -9,12 +9,13 @@ import onnx
 import pytest
 from onnx import ModelProto, TensorProto, checker, helper, numpy_helper
 
-from export._precision_islands import WANTED_DB, candidates, lower_measured
+from export._precision_islands import candidates, lower_measured
 from export._precision_rounding import rounding
 from export.build import make_graph
 from export.graph import simplify
-from export.parity import Array, measure, run_graph
+from export.parity import run_graph
 from export.precision import ONNX_TYPE, float_tensors, lower
+from export.trial import WANTED_DB, Array, measure
 from models.sttn import SPEC
 from runtime.errors import ExportError
 from tests.engines import SHORT

@@ -1,0 +1,85 @@
+"""What one interpreter has, as JSON: python -m bench._gpu_probe; standard library alone until something is there."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import json
+import platform
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from export.targets._target import Options
+
+MODULES = {  # what a step may need, and the distributions whose version is named
+    "av": "av",
+    "cv2": "opencv-python-headless",
+    "hypothesis": "hypothesis",
+    "numpy": "numpy",
+    "onnx": "onnx",
+    "onnxruntime": "onnxruntime",
+    "PIL": "pillow",
+    "polygraphy": "polygraphy",
+    "pycuda": "pycuda",
+    "pytest": "pytest",
+    "pytest_timeout": "pytest-timeout",
+    "rich": "rich",
+    "safetensors": "safetensors",
+    "scenedetect": "scenedetect-headless",
+    "tensorrt": "tensorrt",
+    "tensorrt_rtx": "tensorrt-rtx",
+    "torch": "torch",
+}
+
+
+def main(capability: str) -> None:
+    """Print what is here, in one line; compilers are asked whether they can build for a GPU of that capability."""
+    modules = {name: _version(package) for name, package in MODULES.items() if importlib.util.find_spec(name)}
+    found = {
+        "python": platform.python_version(),
+        "modules": modules,
+        "torch_cuda": "torch" in modules and bool(importlib.import_module("torch").cuda.is_available()),
+        "backends": _plugins("runtime.backends", ("memory", "target")),
+        "compilers": _compilers(capability),
+    }
+    print(json.dumps(found))
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:  # unpacked, not installed, or called otherwise
+        return ""
+
+
+def _plugins(package: str, attributes: Iterable[str]) -> dict[str, Any]:
+    """Every plug-in of a package with some of its attributes, and why it cannot be used here."""
+    try:
+        listing: Any = importlib.import_module(package)
+        plugins = {name: listing.get(name) for name in listing.names()}
+    except ImportError:  # NumPy is not here
+        return {}
+    return {
+        name: {**{attribute: getattr(plugin, attribute) for attribute in attributes}, "why_not": plugin.why_not()}
+        for name, plugin in plugins.items()
+    }
+
+
+def _compilers(capability: str) -> dict[str, Any]:
+    """Every target that compiles, with the version of its library where there is one."""
+    found: dict[str, Any] = {}
+    for name, told in _plugins("export.targets", ("compiler",)).items():
+        compiler, reason, version = told["compiler"], told["why_not"], ""
+        if compiler is None:
+            continue
+        if reason is None:
+            asked = Options(capabilities=(capability,) if compiler.portable and capability else ())
+            reason, version = compiler.refuse(asked, "float16"), compiler.version()
+        found[name] = {"version": version, "why_not": reason}
+    return found
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

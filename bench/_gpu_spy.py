@@ -1,0 +1,138 @@
+"""A session watched from outside: when its device was busy, and its programs with what they were called with."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from runtime.clock import Clock
+from runtime.device import Device, Memory, Stream, Tensor
+from runtime.devices import MakeDevice, open_device
+from runtime.program import Backend, Precision, Program, Request, Tensors
+
+COPIES = ("upload", "download")  # streams that only move data between host and device
+
+Interval = tuple[float, float]
+
+
+class Recording(Clock):
+    """A session's clock that also keeps every interval that it is told of."""
+
+    def __init__(self, told: Clock) -> None:
+        super().__init__()
+        self._told = told
+        self.intervals: dict[str, list[Interval]] = {}
+
+    @contextmanager
+    def busy(self, stage: str) -> Generator[None, None, None]:
+        """As a clock's."""
+        with self._told.busy(stage):
+            yield
+
+    def begin(self) -> float:
+        """As a clock's."""
+        return self._told.begin()
+
+    def end(self, token: float, stage: str, begin_s: float, end_s: float) -> None:
+        """As a clock's; the interval is kept."""
+        self._told.end(token, stage, begin_s, end_s)
+        self.intervals.setdefault(stage, []).append((begin_s, end_s))
+
+
+@dataclass
+class Seen:
+    """A program and the tensors of its last call."""
+
+    program: Program
+    inputs: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+    outputs: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+
+    def enqueue(self, inputs: Tensors, outputs: Tensors, stream: Stream) -> None:
+        """As a program's."""
+        self.inputs, self.outputs = dict(inputs), dict(outputs)
+        self.program.enqueue(inputs, outputs, stream)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.program, name)
+
+
+class Spy:
+    """A backend that keeps what it opens; all else is the backend's own."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self.programs: dict[str, Seen] = {}  # by stage, the last one opened
+        self.device: Device | None = None
+        self.clock: Recording | None = None
+
+    @property
+    def target(self) -> str:
+        """As the backend's."""
+        return self._backend.target
+
+    @property
+    def memory(self) -> Memory:
+        """As the backend's."""
+        return self._backend.memory
+
+    @property
+    def rank(self) -> int | None:
+        """As the backend's."""
+        return self._backend.rank
+
+    def why_not(self) -> str | None:
+        """As the backend's."""
+        return self._backend.why_not()
+
+    def precision(self, asked: Precision) -> str:
+        """As the backend's."""
+        return self._backend.precision(asked)
+
+    def open(self, request: Request) -> Seen:
+        """As the backend's; the program is kept."""
+        seen = Seen(self._backend.open(request))
+        self.programs[request.stage.name] = seen
+        return seen
+
+    def make_device(self, opener: MakeDevice = open_device) -> MakeDevice:
+        """What a session is to open its device with."""
+
+        def opened(memory: Memory, clock: Clock, windows: int) -> Device:
+            self.clock = Recording(clock)
+            self.device = opener(memory, self.clock, windows)
+            return self.device
+
+        return opened
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+
+def union(intervals: Iterable[Interval]) -> list[Interval]:
+    """The same moments in intervals that neither touch nor overlap, in order."""
+    merged: list[Interval] = []
+    for begin, end in sorted(intervals):
+        if merged and begin <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        elif end > begin:
+            merged.append((begin, end))
+    return merged
+
+
+def length(intervals: Iterable[Interval]) -> float:
+    """Seconds in which at least one of them runs."""
+    return sum(end - begin for begin, end in union(intervals))
+
+
+def within(intervals: Iterable[Interval], span: Interval) -> Iterator[Interval]:
+    """What of them lies in `span`."""
+    return ((max(begin, span[0]), min(end, span[1])) for begin, end in intervals if end > span[0] and begin < span[1])
+
+
+def exposed(intervals: Mapping[str, Iterable[Interval]]) -> float:
+    """Seconds in which something is copied while nothing is computed."""
+    copies = [each for stage, found in intervals.items() if stage in COPIES for each in found]
+    work = [each for stage, found in intervals.items() if stage not in COPIES for each in found]
+    return length([*copies, *work]) - length(work)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -128,9 +128,15 @@ def measure(found: Array, wanted: Array) -> ParityRecord:
 
 def run_graph(model: ModelProto, feed: Feed, output: str) -> Array:
     """One output of the graph as onnxruntime computes it on the CPU."""
+    return run_outputs(model, feed, [output])[0]
+
+
+def run_outputs(model: ModelProto, feed: Feed, outputs: Sequence[str]) -> list[Array]:
+    """Outputs of the graph as onnxruntime computes them on the CPU."""
     with G_LOGGER.verbosity(G_LOGGER.CRITICAL), OnnxrtRunner(_session(model)) as opened:
         runner: Any = opened
-        return np.array(runner.infer(dict(feed))[output])
+        found = runner.infer(dict(feed))
+        return [np.array(found[name]) for name in outputs]
 
 
 def _output(results: Any, runner: BaseRunner, name: str) -> Array:

@@ -6,11 +6,12 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from runtime._clip_frames import Again, Room, WaitingFrames
 from runtime.ahead import ahead
 from runtime.blend import CentredAverage, PublishedAverage
-from runtime.bundle import Bundle, TensorSpec
+from runtime.bundle import Bundle, StageSpec, TensorSpec
 from runtime.clip import Agenda, Staged, prepare, shots
 from runtime.clock import Clock
 from runtime.composite import Finish, composite
@@ -76,7 +77,7 @@ class Session:
         self._transformer = stages.transformer(self._schedule)
         self._forms = stages.forms()
         self.picture = (self._rule.width, self._rule.height)  # what the network sees at once, in pixels
-        self.precision = backend.precision(stages.precision)  # the type that the backend computes in
+        self.precision = stages.computes_in()  # the types, for people
 
     def restore(
         self, clip: Iterable[Masked], regions: Sequence[Region], *, start: int = 0, again: Again | None = None
@@ -151,12 +152,26 @@ class _Stages:
 
     def open(self, name: str, sizes: Mapping[str, int]) -> Program:
         stage = self.bundle.stage(name)
-        path = self.bundle.file(stage, self.backend.target)
-        return self.backend.open(Request(path, stage, sizes, self.precision))
+        return self.backend.open(Request(self._file(stage), stage, sizes, self.precision))
+
+    def computes_in(self) -> str:
+        """The backend's type; before it int8, where stages have a graph in it that is run."""
+        narrowed = self._narrows() and any(self.bundle.quantised(stage) for stage in self.bundle.manifest.stages)
+        rest = self.backend.precision(self.precision)
+        return f"int8 and {rest}" if narrowed else rest
+
+    def _file(self, stage: StageSpec) -> Path:
+        """The stage's graph in int8 where that is wanted and there is one."""
+        narrow = self.bundle.quantised(stage) if self._narrows() else None
+        return self.bundle.file(stage, self.backend.target) if narrow is None else narrow
+
+    def _narrows(self) -> bool:
+        """Whether int8 is run where it can be had: by what runs graphs itself, unless all of it is to be exact."""
+        return self.backend.memory == "host" and self.precision == "auto"
 
     def transformer(self, schedule: Schedule) -> Transformer:
         stage = self.bundle.stage("transformer")
-        self.bundle.file(stage, self.backend.target)  # a damaged file shows before anything is written
+        self._file(stage)  # a damaged file shows before anything is written
         rule = self.bundle.manifest.schedule
         return Transformer(stage, rule, schedule.full_window, partial(self.open, "transformer"))
 

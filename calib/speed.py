@@ -15,7 +15,7 @@ from runtime.device import HostArray
 from runtime.devices import open_device
 from runtime.program import Backend, Program, Request
 
-_RUNS = 3  # of which the fastest counts
+_RUNS = 2  # of which the fastest counts
 _SEED = 0
 
 

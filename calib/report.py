@@ -10,6 +10,7 @@ import numpy as np
 from calib._report_drawings import bar, masked, panel, shape_of
 from calib.evidence import Evidence
 from calib.holdout import Filled
+from calib.metrics import psnr_in_hole
 from calib.ranges import TensorRanges
 from calib.thresholds import RULES
 from runtime import _report_markup as markup
@@ -79,15 +80,23 @@ def _holdout(evidence: Evidence) -> Node:
     columns: list[tuple[str, Sequence[Filled]]] = [("float32", evidence.exact)]
     columns += [(evidence.own_type, evidence.own)] if evidence.own else []
     columns += [("int8", evidence.narrow)]
-    heads = ("clip", *(name for name, _ in columns), "int8 loses")
+    heads = ("clip", *(name for name, _ in columns), "int8 loses", "int8 against float32, middle frame")
     rows: list[tuple[str, ...]] = []
     for index, exact in enumerate(evidence.exact):
         levels = [found[index].psnr_db for _, found in columns]
         figures = [f"{level:.2f}" for level in levels]
-        rows.append((exact.clip.path.name, *figures, f"{levels[0] - levels[-1]:+.3f}"))
+        apart = _apart(exact, evidence.narrow[index])
+        rows.append((exact.clip.path.name, *figures, f"{levels[0] - levels[-1]:+.3f}", apart))
     means = [float(np.mean([item.psnr_db for item in found])) for _, found in columns]
-    rows.append(("mean", *(f"{mean:.2f}" for mean in means), f"{means[0] - means[-1]:+.3f}"))
+    rows.append(("mean", *(f"{mean:.2f}" for mean in means), f"{means[0] - means[-1]:+.3f}", ""))
     return _table("clips", heads, rows)
+
+
+def _apart(exact: Filled, narrow: Filled) -> str:
+    """How near int8 is to float32 in the hole of the frame that is shown, where it has one."""
+    if not exact.hole.any():
+        return "no hole"
+    return f"{psnr_in_hole([narrow.picture], [exact.picture], [exact.hole]):.2f}"
 
 
 def _pictures(evidence: Evidence) -> Iterable[Node]:

@@ -1,6 +1,6 @@
 """ONNX -> ONNX: convolutions between explicit Q/DQ nodes, by onnxruntime's own pass (docs/adr/0015).
 
-The one file outside its backend that imports onnxruntime: of the library it uses the rewriting of graphs alone.
+Of that library the rewriting of graphs alone is used here; running them is its backend's business.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def quantised(model: ModelProto, stage: str, table: RangeTable, rule: str, kept:
     """`model` (float32, simplified, unchanged) with Q/DQ around every convolution but those named in `kept`.
 
     Activations are symmetric int8, one scale a tensor, by `rule` of the table; weights are symmetric int8, one scale an
-    output channel; biases int32.  Everything else stays float32, inputs and outputs too.
+    output channel.  Everything else stays float32: inputs, outputs, and biases, which TensorRT takes in no other type.
     """
     library: Any = importlib.import_module("onnxruntime.quantization")
     pass_: Any = importlib.import_module("onnxruntime.quantization.qdq_quantizer").QDQQuantizer
@@ -49,7 +49,7 @@ def quantised(model: ModelProto, stage: str, table: RangeTable, rule: str, kept:
         {name: library.TensorData(lowest=-level, highest=level) for name, level in levels.items()},
     )
     if names:
-        options = {"ActivationSymmetric": True, "WeightSymmetric": True}
+        options = {"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False}
         integer = library.QuantType.QInt8
         rewriter = pass_(source, True, False, integer, integer, ranges, names, [], ["Conv"], options)
         rewriter.quantize_model()

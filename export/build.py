@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from onnx import ModelProto, checker
 
+from calib.evidence import Evidence
+from calib.report import REPORT, write_report
 from export import VERSION
 from export._precision_islands import lower_measured
 from export.checkpoint import load
@@ -17,6 +18,7 @@ from export.engines import compile_stage
 from export.fatbin import seal_kernels
 from export.frames import network_frames
 from export.graph import refuse_shape_arithmetic, simplify
+from export.int8 import add_int8
 from export.parity import Comparison, compare
 from export.plan import Plan, pixel_rule
 from export.storage import exact_in_half, store_half
@@ -27,6 +29,7 @@ from export.trial import Array, Trial, make_feed
 from models._spec import Port, Stage
 from runtime import bundle
 from runtime.bundle import (
+    Bundle,
     FileRecord,
     KernelsRecord,
     Manifest,
@@ -44,7 +47,15 @@ Progress = Callable[[str], None]  # told what is being done now
 _TOOLCHAIN = ("torch", "onnx", "onnxruntime", "polygraphy")
 
 
-def build(plan: Plan, clip: Path, progress: Progress, *, force: bool) -> Manifest:
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A sealed bundle."""
+
+    manifest: Manifest
+    evidence: Evidence | None  # what int8 was measured to cost, where there is any
+
+
+def build(plan: Plan, clip: Path, progress: Progress, *, force: bool) -> Exported:
     """Export into `plan.out`, comparing every stage on frames of `clip`; the bundle appears whole or not at all.
 
     Raises `OutputError` when the place is taken (unless `force`) and `ExportError` when a stage's graph computes on
@@ -67,12 +78,24 @@ def build(plan: Plan, clip: Path, progress: Progress, *, force: bool) -> Manifes
             if plan.half is not None:
                 progress(f"comparing {stage.name} in {plan.half}")
                 record = replace(record, typed=(_lower(plan.half, graph, compared[index], folder),))
-            known = Trial(compared[index].feed, compared[index].wanted, compared[index].record.frames)
-            records.append(compile_stage(folder, record, plan.job, partial(_always, known), progress))
+            records.append(record)
         parity = tuple(comparison.record for comparison in compared)
         manifest = _manifest(plan, (tuple(records), seal_kernels(folder)), parity, halves=halves)
+        evidence: Evidence | None = None
+        if plan.int8 is not None:
+            narrow, evidence = add_int8(Bundle(folder, manifest), plan.int8, progress)
+            write_report(folder / REPORT, plan.out.name, evidence)
+            manifest = narrow.manifest
+        known = {
+            stage.name: Trial(found.feed, found.wanted, found.record.frames)
+            for stage, found in zip(stages, compared, strict=False)  # behind them come lone frames
+        }
+        engines = tuple(
+            compile_stage(folder, stage, plan.job, known.__getitem__, progress) for stage in manifest.stages
+        )
+        manifest = replace(manifest, stages=engines)
         bundle.write_manifest(folder, manifest)
-    return manifest
+    return Exported(manifest, evidence)
 
 
 def make_graph(stage: Stage, *, halves: bool) -> ModelProto:
@@ -164,7 +187,7 @@ def _manifest(
                 "size": str(plan.size),
                 "frames": f"{window.targets}+{window.references}" if plan.fixed else "any",
                 "target": ",".join(target.name for target in plan.targets),
-                "half": plan.half or "none",
+                "half": plan.half or ("int8" if plan.int8 else "none"),
             },
         ),
     )

@@ -21,7 +21,7 @@ def choose_targets(names: Sequence[str], compute: Compute | None, options: Optio
     """
     if not names:
         known = [targets.get(name) for name in targets.names()]
-        chosen = [target for target in known if target.compiler is None or (compute and target.why_not() is None)]
+        chosen = [target for target in known if target.compiler is None or (compute and _makes(target, compute))]
     else:
         chosen = [targets.get(name) for name in dict.fromkeys(names)]
     for target in chosen:
@@ -32,6 +32,12 @@ def choose_targets(names: Sequence[str], compute: Compute | None, options: Optio
     if options != Options() and all(target.compiler is None for target in chosen):
         raise UsageError("options of engines without an engine: name one with --target, such as --target tensorrt_rtx")
     return tuple(chosen)
+
+
+def _makes(target: Target, compute: Compute) -> bool:
+    """Whether a target that compiles can make that type here at all."""
+    compiler = target.compiler
+    return compiler is not None and target.why_not() is None and compiler.refuse(Options(), compute) is None
 
 
 def half_of(*, fp16: bool, bf16: bool) -> Half | None:

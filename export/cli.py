@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import math
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 import models
+from export._int8_summary import int8_lines
 from runtime.arguments import OneLineParser
 from runtime.bundle import read_bundle
 from runtime.engines import unverified
@@ -20,6 +22,7 @@ from runtime.errors import UsageError, VidmendError
 from runtime.machine import gpus
 
 if TYPE_CHECKING:
+    from export.build import Exported
     from export.build import Progress as Say
     from export.plan import Plan
     from export.targets._target import Options
@@ -33,11 +36,13 @@ examples:
   python export.py weights.pth --variant official --frames 11+5  a transformer of exactly 16 frames
   python export.py weights.pth --variant official --dry-run      check the checkpoint, write nothing
   python export.py --triton models --bundle bundles/large        a model repository of Triton, from a bundle
+  python export.py --int8 --calib clips/ --holdout others/       int8, within 0.1 dB on clips that it has not seen
 
 Then: python infer.py VIDEO --mask M --bundle bundles/MODEL-official
 
 exit codes: 0 done, 2 refused or failed and nothing was written, 130 interrupted and nothing was written"""
 
+MAX_DROP_DB = 0.1
 _NEEDED = ("torch", "onnx", "onnxruntime", "polygraphy", "safetensors")
 
 
@@ -58,6 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--target", metavar="NAME,...", help="what to make of each stage (default: onnx; in half, what is installed)")
     add("--fp16", action="store_true", help="half precision for engines; CPUs keep their float32 graphs")
     add("--bf16", action="store_true", help="the same in bfloat16")
+    add("--int8", action="store_true", help="int8 for CPUs and TensorRT engines, from value ranges on real clips")
     add("--size", metavar="WxH", help="picture size of the network, multiples of 48 (default: the variant's own)")
     add("--frames", metavar="N+R", help="exactly N target and R reference frames in a call (default: any number)")
     add("--force", action="store_true", help="replace an existing bundle")
@@ -66,8 +72,32 @@ def build_parser() -> argparse.ArgumentParser:
     add("--inspect", type=Path, metavar="BUNDLE", help="print all that is in a bundle, and what of it runs here")
     add("--triton", type=Path, metavar="DIR", help="write a Triton model repository, of --bundle or of what is made")
     add("--bundle", metavar="BUNDLE", help="what --triton is made of (default: the bundle that is exported)")
+    _add_int8_options(parser)
     _add_engine_options(parser)
     return parser
+
+
+def _add_int8_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("int8").add_argument
+    several: dict[str, Any] = {"type": Path, "action": "append", "default": [], "metavar": "PATH"}
+    add("--calib", help="a clip, a folder of clips, or the ranges.json of an earlier run; may be repeated", **several)
+    add(
+        "--holdout",
+        help="clips that the loss is measured on, none of them used for --calib; may be repeated",
+        **several,
+    )
+    loss = "what int8 may lose in the hole, as a mean over the hold-out; layers stay in float32 until it holds"
+    add("--max-drop-db", type=_decibels, metavar="DB", help=f"{loss} (default: {MAX_DROP_DB})")
+
+
+def _decibels(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of decibels from 0 to 100")
+    return value
 
 
 def _add_engine_options(parser: argparse.ArgumentParser) -> None:
@@ -152,7 +182,7 @@ def _serve(options: argparse.Namespace, root: Path, console: Console) -> int:
 def _compile(options: argparse.Namespace, console: Console) -> int:
     from export.compile import compile_into
 
-    if options.checkpoint is not None or options.fp16 or options.bf16:
+    if options.checkpoint is not None or options.fp16 or options.bf16 or options.int8:
         raise UsageError("--compile takes the bundle's own graphs, in the type that they have; leave the rest out")
     with _progress(console) as say:
         compile_into(options.compile, _targets(options), _engine_options(options), say)
@@ -180,11 +210,18 @@ def _engine_options(options: argparse.Namespace) -> Options:
     )
 
 
+def _budget(options: argparse.Namespace) -> float:
+    return MAX_DROP_DB if options.max_drop_db is None else options.max_drop_db
+
+
 def _run(options: argparse.Namespace, console: Console) -> int:
+    if not options.int8 and (options.calib or options.holdout or options.max_drop_db is not None):
+        raise UsageError("--calib, --holdout and --max-drop-db say how int8 is made: give --int8 with them")
     with _progress(console) as say:
         say("loading PyTorch")
         from export.build import build
         from export.frames import DEMO
+        from export.int8 import order_of
         from export.plan import Request, describe, make_plan, parse_frames, parse_size
 
         say("reading the checkpoint")
@@ -200,17 +237,19 @@ def _run(options: argparse.Namespace, console: Console) -> int:
                 options=_engine_options(options),
                 size=parse_size(options.size) if options.size else None,
                 frames=parse_frames(options.frames) if options.frames else None,
+                int8=order_of(options.calib, options.holdout, _budget(options)) if options.int8 else None,
             )
         )
         for note in plan.notes:
             console.print(f"note: {note}", markup=False)
-        manifest = None if options.dry_run else build(plan, DEMO, say, force=options.force)
-    lines = [*describe(plan), "dry run: nothing was written"] if manifest is None else _report(plan, manifest)
+        made = None if options.dry_run else build(plan, DEMO, say, force=options.force)
+    lines = [*describe(plan), "dry run: nothing was written"] if made is None else _report(plan, made)
     print("\n".join(lines))
-    return 0 if manifest is None else _serve(options, plan.out, console)
+    return 0 if made is None else _serve(options, plan.out, console)
 
 
-def _report(plan: Plan, manifest: Manifest) -> list[str]:
+def _report(plan: Plan, made: Exported) -> list[str]:
+    manifest = made.manifest
     lines = [
         f"{record.stage:<12} {record.frames:<24} max abs {record.max_abs:.2e} (allowed {record.tolerance:.2e})"
         f"  PSNR {record.psnr_db:.1f} dB"
@@ -223,6 +262,7 @@ def _report(plan: Plan, manifest: Manifest) -> list[str]:
         "graphs against PyTorch, float32:",
         *lines,
         *_typed(manifest),
+        *(int8_lines(plan.out, made.evidence) if made.evidence else []),
         f"bundle: {plan.out} ({size / 1e6:.1f} MB, weights stored as {manifest.precision.storage})",
     ]
 

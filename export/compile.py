@@ -9,8 +9,8 @@ from export.choice import choose_targets
 from export.engines import Job, compile_bundle, lengths
 from export.frames import DEMO
 from export.gate import Reference
-from export.targets._target import Half, Options
-from runtime.bundle import Bundle, read_bundle
+from export.targets._target import Options
+from runtime.bundle import Bundle, Compute, read_bundle
 from runtime.errors import UsageError
 
 
@@ -21,10 +21,10 @@ def compile_into(root: Path, targets: Sequence[str], options: Options, say: Call
     """
     opened = read_bundle(root)
     manifest = opened.manifest
-    half: Half | None = next((typed.compute for stage in manifest.stages for typed in stage.typed), None)
+    narrow: Compute | None = next((typed.compute for stage in manifest.stages for typed in stage.typed), None)
     if options.frames is not None and manifest.schedule.fixed:
         raise UsageError(f"{root}: its windows have exactly one length; --frames-range needs an export of its own")
-    chosen = choose_targets(targets, half or "float32", options)
+    chosen = choose_targets(targets, narrow or "float32", options)
     if all(target.compiler is None for target in chosen):
         raise UsageError("--compile: nothing that compiles is installed; name a --target to hear what is missing")
     window = (manifest.schedule.targets, manifest.schedule.references)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -90,9 +91,15 @@ def compare(stage: Stage, model: ModelProto, feed: Feed, frames: str) -> Compari
 
 def run_graph(model: ModelProto, feed: Feed, output: str) -> Array:
     """One output of the graph as onnxruntime computes it on the CPU."""
+    return run_outputs(model, feed, [output])[0]
+
+
+def run_outputs(model: ModelProto, feed: Feed, outputs: Sequence[str]) -> list[Array]:
+    """Outputs of the graph as onnxruntime computes them on the CPU."""
     with G_LOGGER.verbosity(G_LOGGER.CRITICAL), OnnxrtRunner(_session(model)) as opened:
         runner: Any = opened
-        return np.array(runner.infer(dict(feed))[output])
+        found = runner.infer(dict(feed))
+        return [np.array(found[name]) for name in outputs]
 
 
 def _output(results: Any, runner: BaseRunner, name: str) -> Array:

@@ -11,6 +11,7 @@ import models
 from export.checkpoint import Checkpoint, choose_variant, read_checkpoint
 from export.choice import choose_targets, half_of, precision_notes
 from export.engines import Job, lengths
+from export.int8 import Order
 from export.targets._target import Half, Options, Target
 from models._spec import ModelSpec, Size, Variant, Window
 from runtime.bundle import MANIFEST, PixelRule
@@ -33,6 +34,7 @@ class Request:
     frames: tuple[int, int] | None  # targets, references
     bf16: bool = False
     options: Options = field(default_factory=Options)
+    int8: Order | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Plan:
     notes: tuple[str, ...]  # what the user should know, one line each
     half: Half | None = None  # in which graphs are written besides, for engines to be compiled from
     options: Options = field(default_factory=Options)  # how engines are built
+    int8: Order | None = None  # from what graphs in int8 are made besides
 
     @property
     def job(self) -> Job:
@@ -61,7 +64,9 @@ class Plan:
 def make_plan(request: Request) -> Plan:
     """Check the wishes and read the checkpoint; raises a `VidmendError` that names the first thing that cannot be."""
     half = half_of(fp16=request.fp16, bf16=request.bf16)
-    chosen = choose_targets(request.targets, half, request.options)
+    if half is not None and request.int8 is not None:
+        raise UsageError("--int8 and --fp16 or --bf16: choose one of them")
+    chosen = choose_targets(request.targets, "int8" if request.int8 else half, request.options)
     spec = _spec(request.model)
     if request.variant is not None:
         _variant(spec, request.variant)
@@ -88,10 +93,11 @@ def make_plan(request: Request) -> Plan:
         window=_window(variant, request.frames),
         fixed=fixed,
         targets=chosen,
-        out=request.out or _default_out(spec, variant, size, request.frames),
+        out=request.out or _default_out(spec, variant, size, request),
         notes=() if half is None else precision_notes(chosen),
         half=half,
         options=request.options,
+        int8=request.int8,
     )
 
 
@@ -99,7 +105,8 @@ def describe(plan: Plan) -> list[str]:
     """What the plan makes, in lines for people."""
     window = f"{plan.window.targets}+{plan.window.references} frames (targets+references)"
     files = ["encoder", "transformer", "decoder"]
-    kinds = [".onnx", *([f".{plan.half}.onnx"] if plan.half else [])]
+    narrow = "int8" if plan.int8 else plan.half
+    kinds = [".onnx", *([f".{narrow}.onnx"] if narrow else [])]
     kinds += [f".{target.name}...{target.suffix}" for target in plan.targets if target.compiler is not None]
     return [
         f"network     {plan.spec.name} '{plan.variant.name}': {plan.variant.summary}",
@@ -166,8 +173,9 @@ def _window(variant: Variant, frames: tuple[int, int] | None) -> Window:
     return replace(variant.window, targets=wanted, references=references, neighbour_stride=stride)
 
 
-def _default_out(spec: ModelSpec, variant: Variant, size: Size, frames: tuple[int, int] | None) -> Path:
+def _default_out(spec: ModelSpec, variant: Variant, size: Size, request: Request) -> Path:
     parts = [spec.name, variant.name]
     parts += [str(size)] if size != variant.size else []
-    parts += [f"{frames[0]}+{frames[1]}"] if frames else []
+    parts += [f"{request.frames[0]}+{request.frames[1]}"] if request.frames else []
+    parts += ["int8"] if request.int8 else []
     return Path("bundles") / "-".join(parts)

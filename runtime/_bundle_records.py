@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Compute = Literal["float32", "float16", "bfloat16"]
+Compute = Literal["float32", "float16", "bfloat16", "int8"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +56,16 @@ class ParityRecord:
 
 @dataclass(frozen=True, slots=True)
 class TypedGraph:
-    """The stage's graph in a narrower type, inputs and outputs too: what engines are compiled from."""
+    """The stage's graph in a narrower type: what engines are compiled from.
 
-    compute: Literal["float16", "bfloat16"]
+    In half precision its inputs and outputs are, too; in int8 they stay float32, and CPUs run it as it is.
+    """
+
+    compute: Literal["float16", "bfloat16", "int8"]
     file: FileRecord
     kept_float32: tuple[str, ...]  # nodes left in float32, chosen by measurement
     parity: ParityRecord  # against the float32 graph
+    ranges: FileRecord | None = None  # the table that int8 is from; null in half precision
 
 
 @dataclass(frozen=True, slots=True)

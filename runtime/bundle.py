@@ -96,6 +96,13 @@ class Bundle:
             )
         return self.checked(record)
 
+    def quantised(self, stage: StageSpec) -> Path | None:
+        """The stage's graph in int8, checked as `file` checks; None where the bundle has none."""
+        for typed in stage.typed:
+            if typed.compute == "int8":
+                return self.checked(typed.file)
+        return None
+
     def checked(self, record: FileRecord) -> Path:
         """The path of a file that the manifest names, its size and sha256 checked; raises as `file` does."""
         path = _inside(self.root, record.path)
@@ -118,7 +125,8 @@ def read_bundle(root: Path) -> Bundle:
     _inside(root, bundle.manifest.kernels.file.path)
     for stage in bundle.manifest.stages:
         others = (item.file for item in (*stage.typed, *stage.engines))
-        for record in (*stage.files.values(), *others):
+        tables = (typed.ranges for typed in stage.typed if typed.ranges is not None)
+        for record in (*stage.files.values(), *others, *tables):
             _inside(root, record.path)
     return bundle
 

@@ -18,7 +18,7 @@ from runtime.errors import EngineUnfit, FileDamaged, FileMissing
 
 HARDWARE_COMPATIBLE = "hardware-compat"  # option: any GPU of SM 8.0 or later
 VERSION_COMPATIBLE = "version-compat"  # option: any later version with the same first number
-ANY_TYPE: tuple[Compute, ...] = ("float16", "bfloat16", "float32")  # best first
+ANY_TYPE: tuple[Compute, ...] = ("int8", "float16", "bfloat16", "float32")  # best first
 _AMPERE = (8, 0)
 _ON_THE_CPU = "--backend onnxruntime runs the bundle on the CPU"
 _NO_PART_OF_THE_KEY = ("key", "file", "layers", "parity")  # what a build gives, not what it is asked for

@@ -15,7 +15,12 @@ import numpy.typing as npt
 from runtime.bundle import Compute
 from runtime.device import Array, HostArray
 
-NUMPY_NAMES: Mapping[Compute, str] = {"float32": "float32", "float16": "float16", "bfloat16": "uint16"}
+NUMPY_NAMES: Mapping[Compute, str] = {
+    "float32": "float32",
+    "float16": "float16",
+    "bfloat16": "uint16",
+    "int8": "float32",  # what computes in it takes and gives float32
+}
 _QUIET = np.uint32(0x400000)  # the bit that keeps a NaN one when the lower half is cut off
 
 

@@ -13,7 +13,7 @@ from runtime.engines import Machine
 
 Precision = Literal["auto", "fp32"]
 PRECISIONS: tuple[Precision, ...] = ("auto", "fp32")
-LABELS: Mapping[Compute, str] = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
+LABELS: Mapping[Compute, str] = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16", "int8": "int8"}
 Tensors = Mapping[str, Tensor]
 
 

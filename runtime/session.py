@@ -83,7 +83,7 @@ class Session:
         manner = Manner(self._rule, self._forms.pixels, self._schedule.to_the_letter, finish)
         self._work = PixelWork(self._device, bundle, manner, self.clock)
         self.picture = (self._rule.width, self._rule.height)  # what the network sees at once, in pixels
-        self.precision = backend.precision(precision, sources["encoder"].compute)  # that the backend computes in
+        self.precision = stages.computes_in()  # the types, for people
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -212,6 +212,12 @@ class _Stages:
             ties.at_rest.append,
         )
         return self.backend.open(request)
+
+    def computes_in(self) -> str:
+        """The backend's type; before it int8, where stages have a graph in it that is run."""
+        first = next(iter(self.sources.values()))
+        rest = self.backend.precision(self.precision, first.compute)
+        return f"int8 and {rest}" if any(source.quantised for source in self.sources.values()) else rest
 
     def transformer(self, schedule: Schedule) -> Transformer:
         stage, rule = self.bundle.stage("transformer"), self.bundle.manifest.schedule

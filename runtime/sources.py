@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime import engines
-from runtime.bundle import Bundle, Compute, EngineRecord
+from runtime.bundle import Bundle, Compute, EngineRecord, StageSpec
 from runtime.engines import Machine
 from runtime.errors import EngineUnfit
 from runtime.program import Backend, Precision
@@ -20,7 +20,8 @@ class Source:
 
     path: Path
     compute: Compute  # type of what goes in and out where the stage's spec says float32
-    doubt: str | None  # what a user must be told of it
+    doubt: str | None = None  # what a user must be told of it
+    quantised: bool = False  # whether it computes in int8 besides
 
 
 def find_sources(
@@ -55,8 +56,19 @@ def _graphs(bundle: Bundle, backend: Backend, precision: Precision) -> Mapping[s
                 if graph.compute == compute
             }
             if len(typed) == len(bundle.manifest.stages):
-                return {name: Source(bundle.checked(graph.file), compute, None) for name, graph in typed.items()}
-    return {stage.name: Source(bundle.file(stage, backend.target), "float32", None) for stage in bundle.manifest.stages}
+                return {name: Source(bundle.checked(graph.file), compute) for name, graph in typed.items()}
+    int8 = (
+        backend.memory == "host" and precision != "fp32"
+    )  # as exported they are CPUs' graphs; GPUs run engines of them
+    return {stage.name: _graph(bundle, stage, backend.target, int8=int8) for stage in bundle.manifest.stages}
+
+
+def _graph(bundle: Bundle, stage: StageSpec, target: str, *, int8: bool) -> Source:
+    """The stage's graph that takes and gives float32, the one in int8 where that is wanted and there is one."""
+    narrow = bundle.quantised(stage) if int8 else None
+    if narrow is not None:
+        return Source(narrow, "float32", quantised=True)
+    return Source(bundle.file(stage, target), "float32")
 
 
 def _engines(bundle: Bundle, machine: Machine, computes: tuple[Compute, ...]) -> Mapping[str, EngineRecord]:

@@ -40,11 +40,17 @@ class SceneKind:
 
 def clip_scene(clip: Path, size: tuple[int, int], count: int) -> Scene:
     """The first `count` frames of a clip at `size`, width and height; its motion is estimated from them."""
+    pictures = read_clip(clip, size, count)
+    return Scene(pictures, list(estimated_motions(pictures)), "estimated")
+
+
+def read_clip(clip: Path, size: tuple[int, int], count: int) -> list[RGB]:
+    """The first `count` frames of a clip at `size`, width and height; raises `InputError`, also when it has none."""
     with open_reader(clip) as reader:
         pictures = [np.asarray(rgb_at(frame, *size), np.uint8) for frame in islice(reader, count)]
     if not pictures:
         raise InputError(f"{clip}: no frame in it; wanted a video")
-    return Scene(pictures, list(estimated_motions(pictures)), "estimated")
+    return pictures
 
 
 def camera_scene(clip: Path, size: tuple[int, int], count: int) -> Scene:

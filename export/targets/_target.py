@@ -37,7 +37,7 @@ class Order:
 
     stage: str
     graph: Path  # ONNX in the type that the engine computes in
-    compute: Compute
+    compute: Compute  # int8: inside; inputs and outputs are float32 then
     kept_float32: tuple[str, ...]  # nodes that are float32 on purpose
     shapes: Mapping[str, Range]  # by input
     options: Options

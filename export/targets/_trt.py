@@ -40,6 +40,7 @@ class Limits:
     stripped: bool  # plans without weights
     cache: bool  # a timing cache
     bfloat16: bool
+    int8: bool  # with int8 activations, from Q/DQ nodes
     ranges: bool  # windows of a range of lengths: a 64-bit scalar says how many frames are targets
     capabilities: tuple[str, ...]  # that can be built for without having them; none: only for the GPU here
 
@@ -58,6 +59,10 @@ def refuse(options: Options, compute: Compute, limits: Limits) -> str | None:
     for flag, asked, able in lacking:
         if asked and not able:
             return f"{limits.title} has no {flag} here; leave it out"
+    if compute == "int8" and not limits.int8:
+        return (
+            f"{limits.title} has no int8 activations, weights alone; --target tensorrt from 10 on has, or take --fp16"
+        )
     if options.capabilities and not limits.capabilities:
         return f"{limits.title} builds for the GPU of this machine alone; leave --compute-capabilities out"
     for capability in options.capabilities:
@@ -97,14 +102,17 @@ def check_types(order: Order, layers: Mapping[str, int], unexpected: list[str], 
     if order.compute == "float32":
         return
     narrow = layers.get(order.compute, 0)
-    if narrow < HALF_SHARE * (narrow + len(unexpected)) or narrow == 0:
+    door = "float32" if order.compute == "int8" else order.compute
+    if order.compute == "int8" and not narrow:
+        raise ExportError(f"stage '{order.stage}': no layer gives int8 although the graph has it; please report it")
+    if order.compute != "int8" and (narrow < HALF_SHARE * (narrow + len(unexpected)) or narrow == 0):
         raise ExportError(
             f"stage '{order.stage}': only {narrow} of {narrow + len(unexpected)} layers compute in {order.compute}, "
             f"wanted {HALF_SHARE:.0%}; the first that does not: {next(iter(unexpected), 'none computes at all')}"
         )
     for name, kind in ports.items():
-        if kind not in (order.compute, "int64", "int32"):
-            raise ExportError(f"stage '{order.stage}': {name} is {kind}, wanted {order.compute}; please report it")
+        if kind not in (door, "int64", "int32"):
+            raise ExportError(f"stage '{order.stage}': {name} is {kind}, wanted {door}; please report it")
 
 
 def why_not_run(order: Order) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 _TYPES = {"FLOAT": "float32", "HALF": "float16", "BF16": "bfloat16", "INT64": "int64", "INT32": "int32"}
-_NUMBERS = ("float32", "float16", "bfloat16")
+_NUMBERS = ("float32", "float16", "bfloat16", "int8")
 _WEIGHTS = "CONSTANT"  # a layer that only holds them
 _MOVERS = ("CAST", "SHUFFLE", "IDENTITY")  # casts are identities before 10
 

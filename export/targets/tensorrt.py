@@ -43,6 +43,7 @@ def limits_of(version: tuple[int, ...], title: str) -> Limits:
         stripped=version >= _STRIPPED,
         cache=True,
         bfloat16=version >= _BFLOAT16,
+        int8=version >= _STRONG,
         ranges=version >= _STRONG,
         capabilities=(),
     )

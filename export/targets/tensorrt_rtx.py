@@ -63,6 +63,7 @@ class _Rtx:
             stripped=False,  # its builder then asks for a GPU, and finds none
             cache=False,  # likewise
             bfloat16=True,
+            int8=False,
             ranges=True,
             capabilities=tuple(f"{number // 10}.{number % 10}" for number in known),
         )

@@ -98,3 +98,44 @@ def test_an_unknown_flag_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixtu
         cli.main(["--fast"])
     assert stopped.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--int8"], "--int8 needs real clips to learn value ranges from: --calib CLIP"),
+        (["--int8", "--calib", "assets/demo/city.mp4"], "to measure the loss: --holdout CLIP"),
+        (["--calib", "assets/demo/city.mp4"], "say how int8 is made: give --int8 with them"),
+        (["--max-drop-db", "0.2"], "say how int8 is made: give --int8 with them"),
+        (
+            ["--int8", "--calib", "assets/demo/city.mp4", "--holdout", "assets/demo/city.mp4"],
+            "assets/demo/city.mp4: is among the clips of --calib too",
+        ),
+        (
+            ["--int8", "--fp16", "--calib", "assets/demo/city.mp4", "--holdout", "assets/demo/city_clean.mp4"],
+            "--int8 and --fp16 or --bf16: choose one of them",
+        ),
+    ],
+)
+def test_int8_that_cannot_be_is_refused_in_one_line(
+    arguments: list[str], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert cli.main([*arguments, "--dry-run", "--out", str(tmp_path / "out")]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert told in lines[-1]
+    assert lines[-1].startswith("export.py: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_int8_for_a_library_that_has_it_for_weights_alone_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if reason := targets.get("tensorrt_rtx").why_not():
+        pytest.skip(f"tensorrt_rtx: {reason}")
+    monkeypatch.chdir(ROOT)
+    clips = ["--calib", "assets/demo/city.mp4", "--holdout", "assets/demo/city_clean.mp4"]
+    assert cli.main(["--int8", *clips, "--target", "tensorrt_rtx", "--dry-run"]) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("export.py: ")]
+    assert "target 'tensorrt_rtx': TensorRT-RTX " in line
+    assert "has no int8 activations, weights alone; --target tensorrt from 10 on has" in line

@@ -173,7 +173,7 @@ def test_an_export_makes_engines_and_a_second_run_adds_those_of_another_gpu(
     options = Options(capabilities=("8.9",), frames=(1, 16, 24))
     chosen = (targets.get("tensorrt_rtx"),)
     plan = Plan(SPEC, TINY, checkpoint, TINY.size, FULL, False, chosen, tmp_path / "bundle", (), half, options)
-    manifest = build(plan, DEMO, lambda _: None, force=False)
+    manifest = build(plan, DEMO, lambda _: None, force=False).manifest
     for stage in manifest.stages:
         (engine,), (typed,) = stage.engines, stage.typed
         assert engine.key == identity(engine)

@@ -1,0 +1,175 @@
+"""A bundle's graphs in int8: observed, quantised, measured, and recorded beside the float32 ones.
+
+Works on a bundle that is there, from its own graphs; PyTorch is not needed.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from pathlib import Path
+
+import numpy as np
+from onnx import ModelProto
+
+from calib.evidence import Evidence, Layered, Trial
+from calib.holdout import drop_db, fill
+from calib.observe import Clip, find_clips, holed_clip, observe, refuse_shared
+from calib.ranges import RangeTable, merge, read_table, to_json
+from calib.speed import measure_speeds
+from export._int8_qdq import convolutions, float_graph, quantised, refuse_not_finite
+from export._int8_sensitivity import Sample, islands, sensitivity
+from export._int8_taps import feed_of, tapped
+from export.parity import measure, run_graph
+from runtime import backends, bundle
+from runtime.bundle import Bundle, ParityRecord, StageSpec, TypedGraph
+from runtime.errors import ExportError, UsageError
+from runtime.pixels import normalise
+
+Say = Callable[[str], None]
+
+RANGES = "ranges.json"
+OBSERVER = "onnxruntime"  # the backend that gives up what flows inside a graph
+SAMPLE = (2, 1)  # targets and references that sensitivity is measured on
+LARGEST_SHARE = 0.5  # of the largest value, by which a value of a stage in int8 may be off
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What int8 is to be made from."""
+
+    tables: tuple[Path, ...]  # of earlier runs
+    clips: tuple[Clip, ...]  # to be calibrated on
+    holdout: tuple[Clip, ...]
+    max_drop_db: float
+
+
+def order_of(paths: Sequence[Path], holdout: Sequence[Path], max_drop_db: float) -> Order:
+    """What the command line asks for; raises `UsageError` without real clips, and where a clip stands on both sides."""
+    tables = tuple(path for path in paths if path.suffix == ".json")
+    clips = find_clips([path for path in paths if path not in tables])
+    if not clips and not tables:
+        raise UsageError("--int8 needs real clips to learn value ranges from: --calib CLIP, a video, folder or table")
+    if not holdout:
+        raise UsageError("--int8 needs clips that nothing is calibrated on to measure the loss: --holdout CLIP")
+    others = find_clips(holdout)
+    refuse_shared([clip.sha256 for clip in clips], others)
+    return Order(tables, clips, others, max_drop_db)
+
+
+def add_int8(opened: Bundle, order: Order, say: Say) -> tuple[Bundle, Evidence]:
+    """The bundle with graphs in int8 and their table in its folder; its manifest is not written.
+
+    Layers are kept in float32, the costliest first, until the hold-out loses at most `order.max_drop_db` in its holes.
+    Raises `ExportError` when that takes all of them.
+    """
+    graphs = {stage.name: _graph(opened, stage) for stage in opened.manifest.stages}
+    table = _table(opened, graphs, order, say)
+    refuse_shared([clip.sha256 for clip in table.clips], order.holdout)
+    (opened.root / RANGES).write_text(to_json(table), encoding="utf-8")
+    samples = _samples(opened, graphs, (*order.clips, *order.holdout)[0].path)
+    found = tuple(sensitivity(sample, table, say) for sample in samples)
+    rules = {item.stage: item.rule for item in found}
+    layers = [layer for item in found for layer in item.layers]
+    name, backend = backends.choose("auto")
+    progress = _spoken(say)
+    exact = fill(opened, order.holdout, backend, "fp32", progress)
+    own_type = backend.precision("auto")
+    own = () if own_type == backend.precision("fp32") else fill(opened, order.holdout, backend, "auto", progress)
+    trials: list[Trial] = []
+    for kept in islands(layers)[:-1]:
+        narrow = _narrowed(opened, samples, table, rules, kept)
+        filled = fill(narrow, order.holdout, backend, "auto", progress)
+        trials.append(Trial(kept, drop_db(exact, filled)))
+        say(f"{len(kept)} of {len(layers)} layers in float32: {trials[-1].drop_db:+.3f} dB lost on the hold-out")
+        if trials[-1].drop_db <= order.max_drop_db:
+            say(f"timing int8 beside {own_type}")
+            speeds = measure_speeds(narrow, backend)
+            return narrow, Evidence(
+                table, found, order.max_drop_db, tuple(trials), exact, own, filled, name, own_type, speeds
+            )
+    least = min(trial.drop_db for trial in trials)
+    raise ExportError(
+        f"int8 loses {least:.3f} dB at least on the hold-out, however many layers stay in float32, allowed "
+        f"{order.max_drop_db:g}; allow more with --max-drop-db, calibrate on more clips, or export without --int8"
+    )
+
+
+def _graph(opened: Bundle, stage: StageSpec) -> ModelProto:
+    graph = float_graph(opened.file(stage, "onnx").read_bytes())
+    refuse_not_finite(graph, stage.name)
+    return graph
+
+
+def _table(opened: Bundle, graphs: Mapping[str, ModelProto], order: Order, say: Say) -> RangeTable:
+    """The ranges from earlier tables and the clips together."""
+    hashes = {stage.name: stage.files["onnx"].sha256 for stage in opened.manifest.stages}
+    tables = [read_table(path) for path in order.tables]
+    for path, table in zip(order.tables, tables, strict=True):
+        if dict(table.graphs) != hashes:
+            raise UsageError(f"{path}: ranges of other graphs than {opened.root} has; calibrate on clips again")
+    if order.clips:
+        with tempfile.TemporaryDirectory() as folder:
+            source = tapped(opened, graphs, Path(folder))
+            tables.append(observe(source, order.clips, backends.choose(OBSERVER)[1], hashes, _spoken(say)))
+    return reduce(merge, tables)
+
+
+def _samples(opened: Bundle, graphs: Mapping[str, ModelProto], clip: Path) -> tuple[Sample, ...]:
+    """Every stage on a few frames of a clip, each one fed by the one before."""
+    rule, schedule = opened.manifest.pixels, opened.manifest.schedule
+    targets, references = (schedule.targets, schedule.references) if schedule.fixed else SAMPLE
+    pictures, holes = holed_clip(clip, opened, targets + references)
+    value = np.empty((targets + references, 3, rule.height, rule.width), np.float32)
+    for slot in range(len(value)):  # a short clip begins again
+        index = slot % len(pictures)
+        normalise(pictures[index], holes[index], rule, value[slot])
+    samples: list[Sample] = []
+    for stage in opened.manifest.stages:
+        feed = feed_of(stage, value, targets)
+        value = run_graph(graphs[stage.name], feed, stage.outputs[0].name)
+        samples.append(Sample(stage.name, graphs[stage.name], feed, value))
+    return tuple(samples)
+
+
+def _narrowed(
+    opened: Bundle, samples: Sequence[Sample], table: RangeTable, rules: Mapping[str, str], kept: Collection[Layered]
+) -> Bundle:
+    """The bundle with a graph in int8 of every stage that has a layer left to quantise."""
+    ranges = bundle.file_record(opened.root, opened.root / RANGES)
+    stages: list[StageSpec] = []
+    for stage, sample in zip(opened.manifest.stages, samples, strict=True):
+        islands_here = tuple(node.name for node in convolutions(sample.graph) if (stage.name, node.name) in kept)
+        if len(islands_here) == len(convolutions(sample.graph)):
+            stages.append(replace(stage, typed=()))
+            continue
+        graph = quantised(sample.graph, stage.name, table, rules[stage.name], islands_here)
+        path = opened.root / f"{stage.name}.int8.onnx"
+        path.write_bytes(graph.SerializeToString(deterministic=True))
+        parity = _parity(sample, graph)
+        typed = TypedGraph("int8", bundle.file_record(opened.root, path), islands_here, parity, ranges)
+        stages.append(replace(stage, typed=(typed,)))
+    return Bundle(opened.root, replace(opened.manifest, stages=tuple(stages)))
+
+
+def _parity(sample: Sample, graph: ModelProto) -> ParityRecord:
+    """The stage in int8 against itself in float32; raises `ExportError` where it gives something else altogether."""
+    found = run_graph(graph, sample.feed, graph.graph.output[0].name)
+    allowed = LARGEST_SHARE * float(np.abs(sample.wanted).max())
+    frames = f"{len(sample.wanted)} frames"
+    record = replace(measure(found, sample.wanted), stage=sample.stage, frames=frames, tolerance=allowed)
+    if record.nan_count or not record.max_abs <= allowed:
+        raise ExportError(
+            f"stage '{sample.stage}' in int8 differs from float32 by {record.max_abs:.3g}, allowed {allowed:.3g}, "
+            f"{record.nan_count} NaN; calibrate on more clips, or export without --int8"
+        )
+    return record
+
+
+def _spoken(say: Say) -> Callable[[str, int, int | None], None]:
+    def progress(phase: str, done: int, total: int | None) -> None:
+        say(f"{phase}, {done} of {total}")
+
+    return progress

@@ -1,0 +1,141 @@
+"""Bundles in int8: what they record, how layers are kept, what sessions run, and what is refused."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from onnx import TensorProto
+
+import export.int8
+from calib.observe import find_clips
+from calib.ranges import RangeTable, read_table, to_json
+from calib.report import REPORT, write_report
+from export._int8_qdq import convolutions
+from export.int8 import RANGES, add_int8, order_of
+from runtime import backends
+from runtime.bundle import read_bundle
+from runtime.errors import ExportError, FileMissing, UsageError
+from runtime.session import Session, Settings
+from tests.quantised import Made, copied, graph_of, quiet
+
+
+def test_the_manifest_names_graphs_table_and_what_was_kept(made: Made) -> None:
+    for stage in made.bundle.manifest.stages:
+        (typed,) = stage.typed
+        assert typed.compute == "int8"
+        assert typed.kept_float32 == ()
+        assert typed.ranges is not None
+        assert made.bundle.checked(typed.ranges).name == RANGES
+        assert typed.parity.nan_count == 0
+    table = read_table(made.bundle.root / RANGES)
+    assert [clip.name for clip in table.clips] != []
+    assert {clip.sha256 for clip in table.clips} == {clip.sha256 for clip in find_clips([made.calibration])}
+    hashes = {stage.name: stage.files["onnx"].sha256 for stage in made.bundle.manifest.stages}
+    assert dict(table.graphs) == hashes
+
+
+def test_sessions_take_int8_by_themselves_and_float32_when_it_is_to_be_exact(made: Made, any_window: Path) -> None:
+    backend = backends.get("onnxruntime")
+    plain = read_bundle(any_window)
+    assert Session(made.bundle, backend, Settings()).precision == "int8 and fp32"
+    assert Session(made.bundle, backend, Settings(precision="fp32")).precision == "fp32"
+    assert Session(made.bundle, backend, Settings(schedule="reference")).precision == "fp32"
+    assert Session(plain, backend, Settings()).precision == "fp32"
+
+
+def test_a_session_notices_that_its_int8_graph_is_gone(made: Made, tmp_path: Path) -> None:
+    broken = copied(made.bundle.root, tmp_path / "broken")
+    (broken.root / "transformer.int8.onnx").unlink()
+    with pytest.raises(FileMissing, match=r"transformer\.int8\.onnx: named in the manifest but not there"):
+        Session(broken, backends.get("onnxruntime"), Settings())
+    Session(broken, backends.get("onnxruntime"), Settings(precision="fp32"))
+
+
+def _measured_before(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search alone: fills, sensitivity and speeds are those that were measured once."""
+    found = {item.stage: item for item in made.evidence.sensitivities}
+    monkeypatch.setattr(export.int8, "fill", lambda *_: made.evidence.exact)
+    monkeypatch.setattr(export.int8, "sensitivity", lambda sample, *_: found[sample.stage])
+    monkeypatch.setattr(export.int8, "measure_speeds", lambda *_: made.evidence.speeds)
+
+
+def test_layers_are_kept_the_costliest_first_until_the_budget_holds(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = iter([1.0, 0.5, 0.05])
+    _measured_before(made, monkeypatch)
+    monkeypatch.setattr(export.int8, "drop_db", lambda *_: next(losses))
+    opened = copied(made.bundle.root, tmp_path / "again")
+    narrow, evidence = add_int8(opened, order_of([made.bundle.root / RANGES], [made.holdout], 0.1), quiet)
+    layers = [layer for item in evidence.sensitivities for layer in item.layers]
+    costliest = sorted(layers, key=lambda layer: layer.sqnr_db)[:2]
+    wanted = {(layer.stage, layer.node) for layer in costliest}
+    assert [len(trial.kept) for trial in evidence.trials] == [0, 1, 2]
+    assert evidence.trials[-1].kept == wanted
+    kept = {
+        (stage.name, node) for stage in narrow.manifest.stages for typed in stage.typed for node in typed.kept_float32
+    }
+    assert kept == wanted
+    for stage, name in wanted:
+        graph = graph_of(narrow, stage)
+        (node,) = [node for node in convolutions(graph) if node.name == name]
+        weights = {item.name: item.data_type for item in graph.graph.initializer}
+        assert weights[node.input[1]] == TensorProto.FLOAT
+
+
+def test_a_budget_that_cannot_hold_is_an_error_that_says_what_was_reached(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _measured_before(made, monkeypatch)
+    monkeypatch.setattr(export.int8, "drop_db", lambda *_: 0.75)
+    opened = copied(made.bundle.root, tmp_path / "again")
+    with pytest.raises(ExportError, match=r"^int8 loses 0\.750 dB at least on the hold-out.*allowed 0\.1; allow more"):
+        add_int8(opened, order_of([made.bundle.root / RANGES], [made.holdout], 0.1), quiet)
+
+
+def test_without_real_clips_or_with_a_clip_on_both_sides_it_refuses(made: Made, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--int8 needs real clips"):
+        order_of([], [made.holdout], 0.1)
+    with pytest.raises(UsageError, match="--holdout CLIP"):
+        order_of([made.calibration], [], 0.1)
+    twin = tmp_path / "another name.mp4"
+    shutil.copy(next(made.calibration.iterdir()), twin)
+    with pytest.raises(UsageError, match=r"another name\.mp4: is among the clips of --calib too \(sha256 "):
+        order_of([made.calibration], [twin], 0.1)
+    with pytest.raises(UsageError, match=r"another name\.mp4: is among the clips of --calib too"):
+        add_int8(made.bundle, order_of([made.bundle.root / RANGES], [twin], 0.1), quiet)
+    with pytest.raises(UsageError, match="no such file; wanted a video"):
+        order_of([tmp_path / "none.mp4"], [made.holdout], 0.1)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="no video in it"):
+        order_of([tmp_path / "empty"], [made.holdout], 0.1)
+
+
+def test_a_table_of_another_network_is_refused(made: Made, tmp_path: Path) -> None:
+    path = tmp_path / "ranges.json"
+    other = RangeTable({"encoder": "0" * 64}, made.evidence.table.clips, made.evidence.table.tensors)
+    path.write_text(to_json(other), encoding="utf-8")
+    with pytest.raises(UsageError, match="ranges of other graphs"):
+        add_int8(made.bundle, order_of([path], [made.holdout], 0.1), quiet)
+
+
+def test_the_report_shows_everything_and_loads_nothing(made: Made, tmp_path: Path) -> None:
+    path = tmp_path / REPORT
+    write_report(path, "<tiny>", made.evidence)
+    text = path.read_text(encoding="utf-8")
+    assert "<tiny>" not in text
+    assert "&lt;tiny&gt;" in text
+    assert "default-src 'none'" in text
+    assert not re.findall(r"(?:src|href)=[\"'](?!data:)", text)
+    assert "url(" not in text
+    for item in made.evidence.sensitivities:
+        for layer in item.layers:
+            assert f"{layer.stage} {layer.node}" in text
+    for clip in made.evidence.table.clips:
+        assert clip.sha256 in text
+    assert text.count("data:image/jpeg") == 3 * len(made.evidence.exact)
+    assert f"{made.evidence.trials[-1].drop_db:+.3f} dB" in text
+    assert list(tmp_path.iterdir()) == [path]

@@ -111,4 +111,10 @@ TOLERANCE: dict[tuple[str, str], float] = {
     ("engine frames", "float32"): 0,
     ("engine frames", "float16"): 5,  # measured 3
     ("engine frames", "bfloat16"): 40,
+    # on a GPU, not yet measured: what a float32 engine may lose to TF32, ten bits of each product; halves as export has
+    # it, 56 dB, less what another order of sums may cost; frames as the contract wants them
+    ("gpu stage db", "float32"): 60.0,
+    ("gpu stage db", "float16"): 50.0,
+    ("gpu stage db", "bfloat16"): 45.0,
+    ("gpu frames", "db"): 50.0,
 }

@@ -119,4 +119,10 @@ TOLERANCE: dict[tuple[str, str], float] = {
     ("int8", "transformer db"): 30.0,  # 32.4
     ("int8", "decoder db"): 28.0,  # 29.8
     ("ranges", "least error"): 0.02,  # the error is known to within a bin, and its minimum is flat
+    # on a GPU, not yet measured: what a float32 engine may lose to TF32, ten bits of each product; halves as export has
+    # it, 56 dB, less what another order of sums may cost; frames as the contract wants them
+    ("gpu stage db", "float32"): 60.0,
+    ("gpu stage db", "float16"): 50.0,
+    ("gpu stage db", "bfloat16"): 45.0,
+    ("gpu frames", "db"): 50.0,
 }

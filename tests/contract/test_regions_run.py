@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from runtime import backends
-from runtime.bundle import read_bundle
+from runtime.bundle import Compute, read_bundle
 from runtime.device import Stream, host_array
 from runtime.frame import RGB, Hole, Masked
 from runtime.patch import Crop, Patch
@@ -131,6 +131,8 @@ class Watching(Mixing):
 
 
 class _WatchingProgram:
+    compute: Compute = "float32"
+
     def __init__(self, backend: Watching, inner: Program) -> None:
         self.backend, self.inner = backend, inner
 

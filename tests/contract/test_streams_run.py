@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime import backends
-from runtime.bundle import read_bundle
+from runtime.bundle import Compute, read_bundle
 from runtime.clock import Clock
 from runtime.device import Buffer, Device, Memory, Stream
 from runtime.frame import RGB, Hole, Masked
@@ -158,6 +158,8 @@ class Failing(Mixing):
 
 
 class _FailingProgram:
+    compute: Compute = "float32"
+
     def __init__(self, backend: Failing, inner: Program) -> None:
         self._backend, self._inner = backend, inner
 
@@ -196,6 +198,8 @@ class Meeting(Counting):
 
 
 class _MeetingProgram:
+    compute: Compute = "float32"
+
     def __init__(self, backend: Meeting, stage: str) -> None:
         self._backend, self._stage = backend, stage
 

@@ -19,7 +19,7 @@ from calib.evaluation.sheet import FRAMES, chosen_frames
 from calib.metrics import psnr, psnr_in_hole, warping_error
 from calib.motion import Motion
 from calib.similarity import similarity
-from runtime.bundle import DEFAULT, Bundle, read_bundle
+from runtime.bundle import DEFAULT, Bundle, Compute, read_bundle
 from runtime.device import Stream, host_array
 from runtime.frame import RGB, Hole
 from runtime.job import find_bundle
@@ -135,6 +135,8 @@ class Watching(Counting):
 
 
 class _WatchingProgram:
+    compute: Compute = "float32"
+
     def __init__(self, backend: Watching, stage: str) -> None:
         self.backend, self.stage = backend, stage
 

@@ -91,9 +91,8 @@ def test_a_canvas_is_what_the_host_blends(dtype: str, halving: bool, device: Cud
         for targets in ((3, 4, 5), (4, 5, 6, 7), (4,)):
             picture = rng.uniform(-1, 1, form.shape).astype(dtype)
             for canvas in canvases:
-                canvas.add(
-                    painted(picture, pool, form, streams), FrameWindow(targets, ()), 4, streams, last=number == 2
-                )
+                window, last = FrameWindow(targets, ()), targets == (4,)
+                canvas.add(painted(picture, pool, form, streams), window, 4, streams, last=last)
         streams.download.mark().wait()
     assert np.array_equal(canvases[0].result(), canvases[1].result())
     assert (pool.leased, easel.pool.leased) == (0, 0)

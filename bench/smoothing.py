@@ -13,7 +13,7 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -24,11 +24,12 @@ import numpy.typing as npt
 from calib.clips import frame_of, picture_of, whole_frame
 from calib.metrics import psnr_in_hole, warping_error
 from runtime import backends
-from runtime.bundle import DEFAULT, Bundle, read_bundle
+from runtime.bundle import DEFAULT, Bundle, PixelRule, read_bundle
 from runtime.errors import UsageError, VidmendError
 from runtime.frame import RGB, Hole, Masked
 from runtime.job import find_bundle
-from runtime.patch import Painted
+from runtime.patch import Painted, Patch
+from runtime.pixels import shrink
 from runtime.session import Session, Settings
 from runtime.smooth import smoothed
 from runtime.video import open_reader
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"{'scene':28} {'radius':>6} {'warping error':>14} {'PSNR dB':>8} {'ms a frame':>11}")
         for clip in options.clips:
             for scene in _scenes(clip, options.frames, bundle):
-                _print_rows(scene, session)
+                _print_rows(scene, session, bundle.manifest.pixels)
     except VidmendError as error:
         print(f"bench.smoothing: {error}", file=sys.stderr)
         return error.exit_code
@@ -103,10 +104,13 @@ def _camera_move(clip: Path, picture: RGB, size: tuple[int, int], count: int) ->
     return windows
 
 
-def _print_rows(scene: Scene, session: Session) -> None:
+def _print_rows(scene: Scene, session: Session, rule: PixelRule) -> None:
     mask = _mask(scene.pictures[0])
     clip = [Masked(frame_of(picture, index), mask) for index, picture in enumerate(scene.pictures)]
-    painted = [Painted(done.source, done.patches, 0) for done in session.restore(clip, [whole_frame(clip[0].frame)])]
+    painted = [
+        Painted(done.source, tuple(_viewed(patch, done.source, rule) for patch in done.patches), 0)
+        for done in session.restore(clip, [whole_frame(clip[0].frame)])
+    ]
     holes = [item.patches[0].hole for item in painted]
     print(f"{scene.name:28} {'truth':>6} {warping_error(scene.pictures, scene.motions, holes):14.2f}")
     for radius in RADII:
@@ -125,6 +129,11 @@ def _mask(picture: RGB) -> Hole:
     for top, bottom, left, right in HOLES:
         mask[round(rows * top) : round(rows * bottom), round(columns * left) : round(columns * right)] = True
     return mask
+
+
+def _viewed(patch: Patch, frame: Frame, rule: PixelRule) -> Patch:
+    """With what the source shows, which a session on a GPU keeps there."""
+    return replace(patch, shown=shrink(frame, patch.crop, rule))
 
 
 def _shown(item: Painted) -> RGB:

@@ -257,7 +257,7 @@ def _report(plan: Plan, made: Exported) -> list[str]:
     ]
     files = [record for stage in manifest.stages for record in stage.files.values()]
     files += [item.file for stage in manifest.stages for item in (*stage.typed, *stage.engines)]
-    size = sum(record.size_bytes for record in files)
+    size = sum(record.size_bytes for record in (*files, manifest.kernels.file))
     return [
         "graphs against PyTorch, float32:",
         *lines,

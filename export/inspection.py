@@ -36,6 +36,10 @@ def _lines(bundle: Bundle, machines: dict[str, Machine]) -> Iterator[str]:
     yield f"weights     {made.checkpoint} ({made.checkpoint_sha256[:12]}..., licence: {made.licence}), by {made.tool}"
     yield f"pictures    {pixels.width}x{pixels.height} {pixels.colour_order}"
     yield f"windows     {'exactly' if schedule.fixed else 'any; schedule steady takes'} {window} frames"
+    kernels = manifest.kernels
+    yield f"kernels     {_file(bundle, kernels.file)}"
+    capabilities = ", ".join(kernels.capabilities)
+    yield f"            SM {capabilities}, others from {kernels.ptx} on; driver of CUDA {kernels.cuda}"
     for stage in manifest.stages:
         yield ""
         yield f"{stage.name}: {_ports(stage.inputs)} -> {_ports(stage.outputs)}"

@@ -13,7 +13,10 @@ _MOST = 128  # filters, some 30 kB each; a crop takes up to four, and crops come
 
 
 class Filters:
-    """Uploaded when they are first asked for; written and read by one stream, whose order is all that they need."""
+    """Uploaded when they are first asked for.
+
+    One stream writes them and launches all that reads them: its order is enough, and no launch names them as inputs.
+    """
 
     def __init__(self, kernels: Kernels, pool: Pool, stream: Stream) -> None:
         self.stream = stream

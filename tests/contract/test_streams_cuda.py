@@ -67,7 +67,7 @@ def wanted(any_window: Path, narrow_window: Path) -> dict[Path, Sequence[np.ndar
 
 
 @pytest.mark.parametrize("fixed", [False, True], ids=["any window", "fixed window"])
-@settings(max_examples=15)
+@settings(max_examples=6)
 @given(windows=st.sampled_from([1, 2, 3]), delays=pauses)
 def test_the_gpu_gives_what_the_host_gives(
     fixed: bool,

@@ -36,6 +36,8 @@ from tests.stand_ins import Mixing
 
 WIDTH, HEIGHT, LENGTH = 118, 66, 12
 HOLES: list[Hole] = moving_holes(LENGTH, WIDTH, HEIGHT)
+for hole in HOLES:  # and two in corners, far from it and from each other
+    hole[2:8, 4:14] = hole[56:62, 4:20] = True
 # One on its own, two that overlap, one upside down for a part of the time, one that stands on its side.
 CROPS = [Crop(0, 0, 40, 20, 1), Crop(20, 16, 60, 40), Crop(60, 8, 58, 58, 2), Crop(0, 40, 36, 26, 3)]
 REGIONS = [Region(CROPS[0]), Region(CROPS[1]), Region(CROPS[2], 2, 8), Region(CROPS[3])]
@@ -117,9 +119,7 @@ CASES = {
     "grey, to the letter": Case(Layout("gray", 16, 0, 0), Settings(schedule="reference")),
     "4:1:0, grain": Case(Layout("yuv", 8, 2, 2), Settings(grain=True)),
     "4:2:2, resumed": Case(Layout("yuv", 8, 1, 0), Settings(smooth=1), start=7),
-    "untagged, the whole frame": Case(
-        Layout("yuv", 8, 1, 1), Settings(), [Region(Crop(0, 0, WIDTH, HEIGHT))], colour=Colour(2, 2, 2, False)
-    ),
+    "4:4:4, the whole frame": Case(Layout("yuv", 8, 0, 0), Settings(), [Region(Crop(0, 0, WIDTH, HEIGHT))]),
 }
 
 

@@ -33,8 +33,11 @@ _ROUNDS = 9  # timed, after two that warm up
 
 def main(name: str, clip: Path, bundle: Path) -> None:
     """Measure and print."""
-    spy = Spy(backends.choose(name)[1])
-    session = Session(read_bundle(bundle), spy, Settings(), spy.make_device())
+    backend = backends.get(name)
+    if reason := backend.why_not():
+        raise SystemExit(f"backend '{name}': {reason}")
+    spy = Spy(backend)
+    session = Session(read_bundle(bundle), spy.backend(), Settings(), spy.make_device())
     run_clip(session, clip)
     passes = [run_clip(session, clip) for _ in range(PASSES)]
     device, clock = spy.device, spy.clock

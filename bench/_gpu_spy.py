@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from runtime.clock import Clock
 from runtime.device import Device, Memory, Stream, Tensor
 from runtime.devices import MakeDevice, open_device
-from runtime.program import Backend, Precision, Program, Request, Tensors
+from runtime.program import Backend, Request, Tensors
 
 COPIES = ("upload", "download")  # streams that only move data between host and device
 
@@ -41,13 +40,13 @@ class Recording(Clock):
         self.intervals.setdefault(stage, []).append((begin_s, end_s))
 
 
-@dataclass
 class Seen:
-    """A program and the tensors of its last call."""
+    """A program and the tensors of its last call; all else is the program's own."""
 
-    program: Program
-    inputs: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
-    outputs: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+    def __init__(self, program: Any) -> None:
+        self.program = program
+        self.inputs: Mapping[str, Tensor] = {}
+        self.outputs: Mapping[str, Tensor] = {}
 
     def enqueue(self, inputs: Tensors, outputs: Tensors, stream: Stream) -> None:
         """As a program's."""
@@ -67,34 +66,15 @@ class Spy:
         self.device: Device | None = None
         self.clock: Recording | None = None
 
-    @property
-    def target(self) -> str:
-        """As the backend's."""
-        return self._backend.target
-
-    @property
-    def memory(self) -> Memory:
-        """As the backend's."""
-        return self._backend.memory
-
-    @property
-    def rank(self) -> int | None:
-        """As the backend's."""
-        return self._backend.rank
-
-    def why_not(self) -> str | None:
-        """As the backend's."""
-        return self._backend.why_not()
-
-    def precision(self, asked: Precision) -> str:
-        """As the backend's."""
-        return self._backend.precision(asked)
-
     def open(self, request: Request) -> Seen:
         """As the backend's; the program is kept."""
         seen = Seen(self._backend.open(request))
         self.programs[request.stage.name] = seen
         return seen
+
+    def backend(self) -> Backend:
+        """Itself, as a session takes it."""
+        return cast("Backend", self)
 
     def make_device(self, opener: MakeDevice = open_device) -> MakeDevice:
         """What a session is to open its device with."""

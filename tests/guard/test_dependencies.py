@@ -17,6 +17,7 @@ MODULES = {  # by distribution, where the module is called otherwise
     "opencv-python-headless": "cv2",
     "scenedetect-headless": "scenedetect",
     "scikit-image": "skimage",
+    "protobuf": "google",
 }
 TOOLS = {  # by distribution, what is run or configured instead of imported: the file and the text in it
     "setuptools": ("pyproject.toml", 'build-backend = "setuptools.build_meta"'),

@@ -70,7 +70,7 @@ def test_a_watched_clock_passes_everything_on_and_keeps_what_streams_tell() -> N
 def test_a_stage_is_called_through_all_of_its_copies_with_the_numbers_of_a_real_call(bundle: Path, clip: Path) -> None:
     counting = Counting()
     spy = Spy(counting)
-    session = Session(read_bundle(bundle), spy, Settings(), spy.make_device())
+    session = Session(read_bundle(bundle), spy.backend(), Settings(), spy.make_device())
     assert _gpu_backend.run_clip(session, clip)[0] == 6
     assert set(spy.programs) == {"encoder", "transformer", "decoder"}
     before = counting.calls["encoder"]

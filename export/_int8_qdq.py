@@ -6,7 +6,7 @@ Of that library the rewriting of graphs alone is used here; running them is its 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -79,14 +79,6 @@ def float_graph(content: bytes) -> ModelProto:
     model = onnx.load_from_string(content)
     simplify(model, keep_products=False)
     return model
-
-
-def unquantised(model: ModelProto) -> Iterator[str]:
-    """Convolutions that do not read int8: for a count of what a pass has done."""
-    given = {name: node.op_type for node in model.graph.node for name in node.output}
-    for node in convolutions(model):
-        if given.get(node.input[0]) != "DequantizeLinear" or given.get(node.input[1]) != "DequantizeLinear":
-            yield node.name
 
 
 def refuse_not_finite(model: ModelProto, stage: str) -> None:

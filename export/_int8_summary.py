@@ -18,7 +18,7 @@ def int8_lines(out: Path, evidence: Evidence) -> list[str]:
     exact, narrow = (float(np.mean([item.psnr_db for item in found])) for found in (evidence.exact, evidence.narrow))
     ratio, own = evidence.speeds.ratio, f"{evidence.backend} {evidence.own_type}"
     loss = (
-        f"int8: {trial.drop_db:+.3f} dB lost in the hole on {len(evidence.exact)} clips of the hold-out ({narrow:.2f} "
+        f"int8: {trial.drop_db:+.3f} dB lost in the hole on the hold-out of {len(evidence.exact)} ({narrow:.2f} "
         f"against {exact:.2f} in float32, allowed {evidence.budget_db:g}); {len(trial.kept)} of {layers} layers kept "
         f"in float32"
     )

@@ -16,8 +16,8 @@ from calib.report import REPORT, write_report
 from export._int8_qdq import convolutions
 from export.int8 import RANGES, add_int8, order_of
 from runtime import backends
-from runtime.bundle import read_bundle
-from runtime.errors import ExportError, FileMissing, UsageError
+from runtime.bundle import MANIFEST, read_bundle
+from runtime.errors import ExportError, FileMissing, UnsafePath, UsageError
 from runtime.session import Session, Settings
 from tests.quantised import Made, copied, graph_of, quiet
 
@@ -139,3 +139,12 @@ def test_the_report_shows_everything_and_loads_nothing(made: Made, tmp_path: Pat
     assert text.count("data:image/jpeg") == 3 * len(made.evidence.exact)
     assert f"{made.evidence.trials[-1].drop_db:+.3f} dB" in text
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("path", ["../ranges.json", "/etc/passwd"])
+def test_a_table_outside_the_bundle_is_refused(made: Made, tmp_path: Path, path: str) -> None:
+    opened = copied(made.bundle.root, tmp_path / "unsafe")
+    manifest = opened.root / MANIFEST
+    manifest.write_text(manifest.read_text(encoding="utf-8").replace(f'"{RANGES}"', f'"{path}"'), encoding="utf-8")
+    with pytest.raises(UnsafePath, match="leaves the bundle"):
+        read_bundle(opened.root)

@@ -26,7 +26,7 @@ from calib.metrics import psnr_in_hole, warping_error
 from runtime import backends
 from runtime.bundle import DEFAULT, Bundle, PixelRule, read_bundle
 from runtime.errors import UsageError, VidmendError
-from runtime.frame import RGB, Hole, Masked
+from runtime.frame import RGB, Frame, Hole, Masked
 from runtime.job import find_bundle
 from runtime.patch import Painted, Patch
 from runtime.pixels import shrink

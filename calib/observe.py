@@ -19,8 +19,9 @@ from calib.evaluation.network import Network
 from calib.evaluation.scene import read_clip
 from calib.mask_sets import Wanted, holes_of
 from calib.ranges import ClipRecord, RangeTable, TensorRanges, observed
-from runtime.bundle import Bundle, StageSpec, TensorSpec, file_record
+from runtime.bundle import Bundle, Compute, StageSpec, TensorSpec, file_record
 from runtime.device import HostArray, Memory, Stream, host_array
+from runtime.engines import Machine
 from runtime.errors import ExportError, UsageError
 from runtime.frame import RGB, Hole
 from runtime.program import Backend, Precision, Program, Request, Tensors
@@ -137,6 +138,10 @@ class _Observed:
     request: Request
     tally: _Tally
 
+    @property
+    def compute(self) -> Compute:
+        return self.program.compute
+
     def enqueue(self, inputs: Tensors, outputs: Tensors, stream: Stream) -> None:
         spec = self.request.stage
         sizes = _sizes(spec, inputs, self.request.sizes)
@@ -163,11 +168,18 @@ class _Observing:
     def memory(self) -> Memory:
         return self.inner.memory
 
+    @property
+    def graphs(self) -> tuple[Compute, ...]:
+        return self.inner.graphs
+
     def why_not(self) -> str | None:
         return self.inner.why_not()
 
-    def precision(self, asked: Precision) -> str:
-        return self.inner.precision(asked)
+    def machine(self) -> Machine | None:
+        return self.inner.machine()
+
+    def precision(self, asked: Precision, compute: Compute = "float32") -> str:
+        return self.inner.precision(asked, compute)
 
     def open(self, request: Request) -> _Observed:
         return _Observed(self.inner.open(request), request, self.tally)

@@ -13,7 +13,8 @@ from calib.evidence import Layer, Layered, Sensitivity
 from calib.ranges import RangeTable
 from calib.thresholds import RULES
 from export._int8_qdq import convolutions, quantised
-from export.parity import EQUAL_DB, Array, Feed, run_graph
+from export.parity import run_graph
+from export.trial import EQUAL_DB, Array, Feed
 
 Say = Callable[[str], None]
 

@@ -125,10 +125,6 @@ def compare_stages(
             yield comparison
 
 
-def _always(trial: Trial, _stage: str) -> Trial:
-    return trial
-
-
 def _write(stage: Stage, graph: ModelProto, folder: Path) -> StageSpec:
     """The stage with its graph, which every bundle holds."""
     files = {GRAPH.name: _save(graph, folder / f"{stage.name}{GRAPH.suffix}")}

@@ -73,7 +73,8 @@ def add_int8(opened: Bundle, order: Order, say: Say) -> tuple[Bundle, Evidence]:
     found = tuple(sensitivity(sample, table, say) for sample in samples)
     rules = {item.stage: item.rule for item in found}
     layers = [layer for item in found for layer in item.layers]
-    name, backend = backends.choose("auto")
+    chosen = backends.first_on_host()
+    name, backend = chosen.name, chosen.backend
     progress = _spoken(say)
     exact = fill(opened, order.holdout, backend, "fp32", progress)
     own_type = backend.precision("auto")
@@ -113,7 +114,7 @@ def _table(opened: Bundle, graphs: Mapping[str, ModelProto], order: Order, say: 
     if order.clips:
         with tempfile.TemporaryDirectory() as folder:
             source = tapped(opened, graphs, Path(folder))
-            tables.append(observe(source, order.clips, backends.choose(OBSERVER)[1], hashes, _spoken(say)))
+            tables.append(observe(source, order.clips, backends.able(OBSERVER), hashes, _spoken(say)))
     return reduce(merge, tables)
 
 

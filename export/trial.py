@@ -50,6 +50,7 @@ class Trial:
     feed: Feed
     wanted: Array
     frames: str  # which they are, for people
+    graph: ParityRecord | None = None  # of the graph that is tried, where that is far from float32 by itself
 
 
 def make_feed(inputs: Sequence[Input], value: Array, targets: int) -> Feed:

@@ -42,6 +42,18 @@ def able(name: str) -> Backend:
     return backend
 
 
+def first_on_host() -> Chosen:
+    """The first by rank of those that compute in the host's memory, with graphs; raises `BackendUnavailable`."""
+    reasons: list[str] = []
+    for name, backend in _ranked():
+        if backend.memory == "host":
+            reason = backend.why_not()
+            if reason is None:
+                return Chosen(name, backend, ())
+            reasons.append(f"{name}: {reason}")
+    raise BackendUnavailable(f"no backend can run on this processor. {' '.join(reasons)}")
+
+
 def choose(name: str, bundle: Bundle, precision: Precision) -> Chosen:
     """The backend called `name`, or for "auto" the first by rank that can run `bundle` here.
 
@@ -52,11 +64,9 @@ def choose(name: str, bundle: Bundle, precision: Precision) -> Chosen:
         backend = able(name)
         find_sources(bundle, backend, precision)
         return Chosen(name, backend, ())
-    ranked = sorted((backend.rank, name) for name in names() if (backend := get(name)).rank is not None)
     reasons: list[str] = []
     notes: list[str] = []
-    for _, candidate in ranked:
-        backend = get(candidate)
+    for candidate, backend in _ranked():
         reason = backend.why_not()
         if reason is not None:
             reasons.append(f"{candidate}: {reason}")
@@ -68,3 +78,9 @@ def choose(name: str, bundle: Bundle, precision: Precision) -> Chosen:
             continue
         return Chosen(candidate, backend, tuple(notes))
     raise BackendUnavailable(f"no backend can run here. {' '.join([*reasons, *notes])}")
+
+
+def _ranked() -> list[tuple[str, Backend]]:
+    """The backends that are chosen by themselves, in their turn."""
+    ranked = sorted((backend.rank, name) for name in names() if (backend := get(name)).rank is not None)
+    return [(name, get(name)) for _, name in ranked]

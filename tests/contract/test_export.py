@@ -21,6 +21,7 @@ from export.frames import DEMO
 from export.parity import compare
 from export.plan import Plan, Request, make_plan
 from export.trial import make_feed
+from kernels import record
 from models._spec import Size, Stage
 from models.sttn import SPEC
 from runtime.bundle import DEFAULT, Manifest, ParityRecord, read_bundle
@@ -53,7 +54,8 @@ def test_exporting_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     for out in bundles:
         build(small_plan(out), DEMO, quiet, force=False)
     first, second = ({path.name: path.read_bytes() for path in sorted(out.iterdir())} for out in bundles)
-    assert set(first) == {"encoder.onnx", "transformer.onnx", "decoder.onnx", "manifest.json"}
+    assert set(first) == {"encoder.onnx", "transformer.onnx", "decoder.onnx", "manifest.json", "vidmend.fatbin"}
+    assert first["vidmend.fatbin"] == record.fatbin(record.FOLDER)
     assert first == second
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from export.choice import choose_targets
 from export.engines import Job, compile_bundle, lengths
+from export.frames import DEMO
+from export.gate import Reference
 from export.int8 import add_int8, order_of
 from export.targets._target import Options
 from runtime.bundle import read_bundle, write_manifest
@@ -26,7 +28,9 @@ def test_tensorrt_builds_int8_engines_from_the_graphs(tmp_path: Path) -> None:
     narrow, _ = add_int8(opened, order_of([seen], [unseen], 100.0), lambda _: None)
     write_manifest(narrow.root, narrow.manifest)
     chosen = choose_targets(["tensorrt"], "int8", Options())
-    built = compile_bundle(read_bundle(narrow.root), Job(chosen, Options(), lengths((4, 2), None)), lambda _: None)
+    sealed = read_bundle(narrow.root)
+    job = Job(chosen, Options(), lengths((4, 2), None))
+    built = compile_bundle(sealed, job, Reference(sealed, DEMO).trial, lambda _: None)
     for stage in built.manifest.stages:
         (engine,) = stage.engines
         assert engine.compute == "int8"

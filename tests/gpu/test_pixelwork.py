@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from runtime._device_cuda import CudaDevice
-from runtime.bundle import read_bundle
+from runtime.bundle import Compute, read_bundle
 from runtime.clock import Clock
 from runtime.device import HostArray, KernelImage, Memory, Stream
 from runtime.errors import DeviceFailed
@@ -36,6 +36,8 @@ class MixingByWayOfTheHost(Mixing):
 
 
 class _Fetching:
+    compute: Compute = "float32"
+
     def __init__(self, inner: MixingProgram) -> None:
         self._inner = inner
 

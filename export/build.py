@@ -71,31 +71,44 @@ def build(plan: Plan, clip: Path, progress: Progress, *, force: bool) -> Exporte
             progress(f"tracing {stage.name}")
             graphs.append(make_graph(stage, halves=halves))
         compared = tuple(compare_stages(plan, stages, graphs, clip, progress))
-        records: list[StageSpec] = []
-        for index, (stage, graph) in enumerate(zip(stages, graphs, strict=True)):
-            progress(f"writing {stage.name}")
-            record = _write(stage, graph, folder)
-            if plan.half is not None:
-                progress(f"comparing {stage.name} in {plan.half}")
-                record = replace(record, typed=(_lower(plan.half, graph, compared[index], folder),))
-            records.append(record)
+        records = tuple(_written(plan, stages, graphs, compared, folder, progress))
         parity = tuple(comparison.record for comparison in compared)
-        manifest = _manifest(plan, (tuple(records), seal_kernels(folder)), parity, halves=halves)
+        manifest = _manifest(plan, (records, seal_kernels(folder)), parity, halves=halves)
         evidence: Evidence | None = None
         if plan.int8 is not None:
             narrow, evidence = add_int8(Bundle(folder, manifest), plan.int8, progress)
             write_report(folder / REPORT, plan.out.name, evidence)
             manifest = narrow.manifest
-        known = {
+        trials = {
             stage.name: Trial(found.feed, found.wanted, found.record.frames)
             for stage, found in zip(stages, compared, strict=False)  # behind them come lone frames
         }
-        engines = tuple(
-            compile_stage(folder, stage, plan.job, known.__getitem__, progress) for stage in manifest.stages
+        manifest = replace(
+            manifest,
+            stages=tuple(
+                compile_stage(folder, stage, plan.job, trials.__getitem__, progress) for stage in manifest.stages
+            ),
         )
-        manifest = replace(manifest, stages=engines)
         bundle.write_manifest(folder, manifest)
     return Exported(manifest, evidence)
+
+
+def _written(
+    plan: Plan,
+    stages: Sequence[Stage],
+    graphs: Sequence[ModelProto],
+    compared: Sequence[Comparison],
+    folder: Path,
+    progress: Progress,
+) -> Iterator[StageSpec]:
+    """Every stage with its graphs, the one in half precision too where there is to be one."""
+    for stage, graph, comparison in zip(stages, graphs, compared, strict=False):  # behind them come lone frames
+        progress(f"writing {stage.name}")
+        record = _write(stage, graph, folder)
+        if plan.half is not None:
+            progress(f"comparing {stage.name} in {plan.half}")
+            record = replace(record, typed=(_lower(plan.half, graph, comparison, folder),))
+        yield record
 
 
 def make_graph(stage: Stage, *, halves: bool) -> ModelProto:

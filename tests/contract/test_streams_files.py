@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from runtime import repair
+from runtime import backends, repair
 from runtime.cli import main
 from runtime.fingerprint import fingerprint
 from tests.clips import Clip, write_clip
@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def chosen(backend: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repair.backends, "choose", lambda name: (name, backend))
+    monkeypatch.setattr(repair.backends, "choose", lambda name, bundle, precision: backends.Chosen(name, backend, ()))
 
 
 def infer(folder: Path, bundle: Path, *arguments: str) -> int:

@@ -14,7 +14,7 @@ from tests.guard.sources import PACKAGES, ROOT, SCRIPTS, Source
 
 PARSERS = {
     "infer.py": "runtime.cli",
-    "export.py": "export.cli",
+    "export.py": "export.options",
     "bench.py": "bench.cli",
     "evaluate.py": "calib.evaluation.cli",
     "train.py": "training.cli",

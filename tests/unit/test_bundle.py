@@ -207,6 +207,9 @@ def test_replacing_needs_to_be_asked_for(folder: Path) -> None:
 def test_a_folder_of_something_else_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "me.jpg").write_bytes(b"dear")
-    with pytest.raises(OutputError, match="is no bundle"), sealed(tmp_path / "photos", replace=True):
+    with (
+        pytest.raises(OutputError, match=r"holds no manifest\.json; refusing to replace it"),
+        sealed(tmp_path / "photos", replace=True),
+    ):
         pass
     assert (tmp_path / "photos" / "me.jpg").read_bytes() == b"dear"

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from export.choice import parse_capabilities
-from export.cli import build_parser
 from export.inspection import inspect
+from export.options import build_parser
 from runtime.bundle import Bundle, EngineRecord, StageSpec, file_record, read_bundle, write_manifest
 from runtime.engines import Machine, choose, identity, rebuild_command, unverified, why_not
 from runtime.errors import EngineUnfit, VidmendError

@@ -164,7 +164,7 @@ def test_pictures_in_and_pictures_out(folder: Path) -> None:
 
 
 def test_an_interrupted_run_goes_on_under_resume(tmp_path: Path) -> None:
-    write_clip(tmp_path / "long.mkv", Clip(width=96, height=64, frames=1500, codec="ffv1"))
+    write_clip(tmp_path / "long.mkv", Clip(width=96, height=64, frames=600, codec="ffv1"))
     asked = [str(tmp_path / "long.mkv"), "--box", BOX, "--backend", "null", "--resume"]
     process = subprocess.Popen([sys.executable, "infer.py", *asked], stderr=subprocess.PIPE, text=True, cwd=ROOT)
     unfinished = tmp_path / "long_repaired.mkv.part"

@@ -102,12 +102,12 @@ def _written(
     progress: Progress,
 ) -> Iterator[StageSpec]:
     """Every stage with its graphs, the one in half precision too where there is to be one."""
-    for stage, graph, comparison in zip(stages, graphs, compared, strict=False):  # behind them come lone frames
+    for index, (stage, graph) in enumerate(zip(stages, graphs, strict=True)):
         progress(f"writing {stage.name}")
         record = _write(stage, graph, folder)
         if plan.half is not None:
             progress(f"comparing {stage.name} in {plan.half}")
-            record = replace(record, typed=(_lower(plan.half, graph, comparison, folder),))
+            record = replace(record, typed=(_lower(plan.half, graph, compared[index], folder),))
         yield record
 
 

@@ -12,7 +12,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
@@ -80,8 +80,9 @@ def open_work(out: Path, fingerprint: str, *, resume: bool, overwrite: bool) -> 
     what to do with it.
     """
     folder = folder_of(out)
+    fresh = not folder.exists()
     try:
-        if folder.exists():
+        if not fresh:
             _check_ours(out, folder)
         lock = _locked(out, folder)
         try:
@@ -91,6 +92,11 @@ def open_work(out: Path, fingerprint: str, *, resume: bool, overwrite: bool) -> 
             raise
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from None
+    except KeyboardInterrupt:
+        if fresh:
+            with suppress(OSError):  # what of it is there yet
+                _remove(folder)
+        raise
     return Work(out, lock, resume=resume)
 
 
@@ -147,7 +153,7 @@ def _pieces(folder: Path) -> list[Path]:
 
 def _remove(folder: Path) -> None:
     _empty(folder)
-    (folder / LOCK).unlink()
+    (folder / LOCK).unlink(missing_ok=True)
     folder.rmdir()
 
 

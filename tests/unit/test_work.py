@@ -189,3 +189,15 @@ def test_a_run_killed_at_any_line_of_its_work_can_be_gone_on_with(tmp_path: Path
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 50  # lines at which it was killed
+
+
+def test_an_interruption_while_work_is_begun_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    for step in ("_settle", "_locked"):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"runtime.work.{step}", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                open_work(tmp_path / "out.mp4", "mine", resume=True, overwrite=False)
+        assert not list(tmp_path.iterdir())

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from queue import SimpleQueue
 from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -222,6 +225,18 @@ class _MixingProgram:
         results = {name: _seen(tensor) for name, tensor in outputs.items()}
         self._inner.count()
         stream.launch(lambda handle: self._backend.cuda.streams[handle].put(lambda: self._inner.mix(feed, results)))
+
+
+@contextmanager
+def installed(cuda: FakeCuda) -> Generator[None, None, None]:
+    """`cuda` as the driver; its threads end with it."""
+    modules = {"pycuda": ModuleType("pycuda"), "pycuda.driver": cuda.module()}
+    try:
+        with patch.dict(sys.modules, modules):
+            yield
+    finally:
+        for stream in cuda.streams.values():
+            stream.end()
 
 
 class _Contexts(threading.local):

@@ -17,6 +17,7 @@ from export.targets._target import Arrays, Order
 from export.targets._trt import ROOT, environment, read_result
 from runtime.bundle import Compute
 from runtime.errors import ExportError
+from runtime.numbers import NUMPY_NAMES, floats, to_bfloat16
 
 _LIMIT_S = 600  # of a run, loading included
 _FLOAT = np.dtype(np.float32)
@@ -41,7 +42,7 @@ def run_in_child(target: str, order: Order, plan: Path, feeds: Sequence[Arrays])
             except subprocess.TimeoutExpired:
                 raise ExportError(f"{where} did not answer within {_LIMIT_S} s; is the GPU in use?") from None
         read_result(result, done.returncode, log, where)
-        return [{name: widened(values, order.compute) for name, values in found.items()} for found in load(outputs)]
+        return [{name: widened(values) for name, values in found.items()} for found in load(outputs)]
 
 
 def save(path: Path, calls: Sequence[Arrays]) -> None:
@@ -61,18 +62,12 @@ def load(path: Path) -> list[dict[str, npt.NDArray[Any]]]:
 
 
 def narrowed(values: npt.NDArray[Any], compute: Compute) -> npt.NDArray[Any]:
-    """Floats in the engine's type; bfloat16, which NumPy lacks, as the 16 bits that are its numbers."""
-    if values.dtype != _FLOAT or compute == "float32":
+    """Floats as an engine of type `compute` takes them."""
+    if values.dtype != _FLOAT:
         return values
-    if compute == "float16":
-        return values.astype(np.float16)
-    bits = np.ascontiguousarray(values).view(np.uint32)
-    rounded = bits + np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))  # to nearest, ties to even
-    return (rounded >> np.uint32(16)).astype(np.uint16)
+    return to_bfloat16(values) if compute == "bfloat16" else values.astype(NUMPY_NAMES[compute])
 
 
-def widened(values: npt.NDArray[Any], compute: Compute) -> npt.NDArray[Any]:
-    """The engine's numbers as float32; exact."""
-    if compute == "bfloat16":
-        return (values.astype(np.uint32) << np.uint32(16)).view(np.float32)
-    return values.astype(np.float32)
+def widened(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """What an engine gives as float32; exact."""
+    return floats(values).astype(np.float32)

@@ -5,13 +5,9 @@ What only a GPU shows is in tests/gpu.
 
 from __future__ import annotations
 
-import sys
 import threading
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
-from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -26,7 +22,7 @@ from runtime.errors import DeviceFailed
 from runtime.session import Session, Settings
 from tests.ordered import CheckedBackend, CheckedDevice
 from tests.pictures import as_clip, moving_holes, moving_pictures, picture_of, whole
-from tests.stand_in_cuda import FakeCuda, MixingOnCuda
+from tests.stand_in_cuda import FakeCuda, MixingOnCuda, installed
 from tests.stand_ins import Mixing
 from tests.tiny import HEIGHT, WIDTH
 
@@ -37,18 +33,6 @@ WHOLE = whole(WIDTH, HEIGHT)
 CUTS = [9]
 
 pauses = st.lists(st.sampled_from([0.0, 0.0, 0.0, 0.0004, 0.002]), min_size=1, max_size=9)
-
-
-@contextmanager
-def installed(cuda: FakeCuda) -> Generator[None, None, None]:
-    """`cuda` as the driver; its threads end with it."""
-    modules = {"pycuda": ModuleType("pycuda"), "pycuda.driver": cuda.module()}
-    try:
-        with patch.dict(sys.modules, modules):
-            yield
-    finally:
-        for stream in cuda.streams.values():
-            stream.end()
 
 
 def checked(memory: Memory, clock: Clock, windows: int) -> Device:

@@ -5,13 +5,10 @@ The kernels are the sources themselves, compiled for this processor (tests/stand
 
 from __future__ import annotations
 
-import sys
 import threading
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 from unittest.mock import patch
 
 import numpy as np
@@ -31,7 +28,7 @@ from runtime.session import Restored, Session, Settings
 from tests.noise import BT601, LAYOUTS, random_frame
 from tests.ordered import CheckedBackend, CheckedDevice, Hazard, forgetting
 from tests.pictures import moving_holes
-from tests.stand_in_cuda import FakeCuda, MixingOnCuda
+from tests.stand_in_cuda import FakeCuda, MixingOnCuda, installed
 from tests.stand_ins import Mixing
 
 WIDTH, HEIGHT, LENGTH = 118, 66, 12
@@ -62,18 +59,6 @@ class Case:
             for index, frame in enumerate(frames)
         ]
         return list(session.restore(clip, self.regions, start=self.start))
-
-
-@contextmanager
-def installed(cuda: FakeCuda) -> Generator[None, None, None]:
-    """`cuda` as the driver; its threads end with it."""
-    modules = {"pycuda": ModuleType("pycuda"), "pycuda.driver": cuda.module()}
-    try:
-        with patch.dict(sys.modules, modules):
-            yield
-    finally:
-        for stream in cuda.streams.values():
-            stream.end()
 
 
 def by_kernels(bundle: Path, case: Case, cuda: FakeCuda, deaf: str = "") -> list[Restored]:

@@ -15,9 +15,10 @@ import pytest
 from runtime._device_cuda import CudaDevice
 from runtime._device_graph import capture, load_driver
 from runtime.clock import Clock
-from runtime.device import Form, HostArray, Pool, Tensor
+from runtime.device import Form, Pool
 from runtime.errors import DeviceFailed
 from runtime.streams import open_streams
+from tests.devices import contents
 
 pytestmark = pytest.mark.gpu
 
@@ -29,14 +30,6 @@ def device() -> Iterator[CudaDevice]:
     made = CudaDevice(Clock())
     with made.bound():
         yield made
-
-
-def contents(device: CudaDevice, tensor: Tensor) -> HostArray:
-    seen: list[HostArray] = []
-    with closing(device.stream("read")) as stream:
-        stream.read(tensor, lambda array: seen.append(array.copy()))
-        stream.mark().wait()
-    return seen[0]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "int64"])

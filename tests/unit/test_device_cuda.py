@@ -20,9 +20,10 @@ from runtime._device_cuda import CudaDevice
 from runtime._device_gpu import CudaTensor
 from runtime._device_host import HostDevice
 from runtime.clock import Clock
-from runtime.device import Form, HostArray, Tensor
+from runtime.device import Form, HostArray
 from runtime.devices import open_device
 from runtime.errors import DeviceFailed
+from tests.devices import contents
 from tests.stand_in_cuda import FakeCuda
 
 LATE = (0.0, 0.002, 0.0, 0.001)
@@ -61,14 +62,6 @@ def passing(gate: threading.Event) -> Callable[[], None]:
         assert gate.wait(30)
 
     return wait
-
-
-def contents(device: CudaDevice, tensor: Tensor) -> HostArray:
-    seen: list[HostArray] = []
-    with closing(device.stream("read")) as stream:
-        stream.read(tensor, lambda array: seen.append(array.copy()))
-        stream.mark().wait()
-    return seen[0]
 
 
 def test_rows_of_a_tensor_are_at_their_own_address() -> None:

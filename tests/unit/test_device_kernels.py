@@ -16,9 +16,10 @@ from runtime._device_cuda import CudaDevice
 from runtime._device_host import HostDevice
 from runtime.bundle import PixelRule
 from runtime.clock import Clock
-from runtime.device import Form, HostArray, KernelImage, Launch, Tensor
+from runtime.device import Form, KernelImage, Launch
 from runtime.errors import DeviceFailed
 from runtime.kernels import Visit, accumulate
+from tests.devices import contents
 from tests.stand_in_cuda import FakeCuda
 
 
@@ -42,14 +43,6 @@ def device(cuda: FakeCuda) -> Iterator[CudaDevice]:
     made = CudaDevice(Clock())
     with made.bound():
         yield made
-
-
-def contents(device: CudaDevice, tensor: Tensor) -> HostArray:
-    seen: list[HostArray] = []
-    with closing(device.stream("read")) as stream:
-        stream.read(tensor, lambda array: seen.append(array.copy()))
-        stream.mark().wait()
-    return seen[0]
 
 
 def image(data: bytes | None = None) -> KernelImage:

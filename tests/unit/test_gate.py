@@ -138,10 +138,11 @@ def test_bfloat16_travels_as_its_bits_rounded_to_nearest() -> None:
     values = np.array([1.0, -2.5, 1 + 2**-8, 1 + 3 * 2**-8, 3e38, 0.0], np.float32)
     there = narrowed(values, "bfloat16")
     assert there.dtype == np.uint16
-    back = widened(there, "bfloat16")
+    back = widened(there)
     assert back[:4].tolist() == [1.0, -2.5, 1.0, 1 + 2**-6]  # ties to even
     assert np.abs(back - values).max() <= TOLERANCE["bfloat16", "share"] * np.abs(values).max()
     assert narrowed(np.array(11, np.int64), "float16").dtype == np.int64
+    assert np.array_equal(narrowed(values, "int8"), values), "what computes in int8 takes and gives float32"
 
 
 @pytest.mark.parametrize(("off", "passes"), [(0.05, True), (0.2, False)])

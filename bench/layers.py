@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,11 @@ from rich.table import Table
 from bench.ceilings import Ceilings, measure
 from bench.operations import ARITHMETIC, Layer, by_kind, layers_of
 from bench.roofline import Point, drawn
+from runtime.backends.openvino import fix_sizes
 from runtime.bundle import DEFAULT, Bundle, StageSpec, read_bundle
 from runtime.errors import VidmendError
 from runtime.job import find_bundle
+from runtime.program import Request
 from runtime.sidecar import check_sidecar, write_sidecar
 
 _TYPES = {"auto": {}, "fp32": {"INFERENCE_PRECISION_HINT": "f32"}}
@@ -66,8 +68,10 @@ def _profiled(library: Any, bundle: Bundle, stage: StageSpec, precision: str, ru
     rule = bundle.manifest.schedule
     sizes = {"B": 1, "T": rule.targets + rule.references, "N": rule.targets}
     core = library.Core()
-    graph = core.read_model(str(bundle.file(stage, "onnx")))
-    numbers = fix_sizes(library, graph, stage, sizes)
+    path = bundle.file(stage, "onnx")
+    graph = core.read_model(str(path))
+    fix_sizes(library, graph, Request(path, stage, sizes, "auto"))
+    numbers = noise_for(graph)
     settings = {"PERF_COUNT": "YES", "PERFORMANCE_HINT": "LATENCY", **_TYPES[precision]}
     compiled = core.compile_model(graph, "CPU", settings)
     request = compiled.create_infer_request()
@@ -76,22 +80,11 @@ def _profiled(library: Any, bundle: Bundle, stage: StageSpec, precision: str, ru
     return layers_of(compiled, graph)
 
 
-def fix_sizes(library: Any, graph: Any, stage: StageSpec, sizes: Mapping[str, int]) -> dict[str, Any]:
-    """Make every shape of the graph static; noise for the inputs that are left, by name."""
-    specs = {spec.name: spec for spec in stage.inputs}
+def noise_for(graph: Any) -> dict[str, Any]:
+    """Numbers for every input of a graph whose shapes are static, by name."""
     noise = np.random.default_rng(0)
-    numbers: dict[str, Any] = {}
-    for parameter in list(graph.get_parameters()):
-        spec = specs[parameter.output(0).get_any_name()]
-        if spec.holds is not None:
-            constant = library.opset13.constant(np.array(sizes[spec.holds], spec.dtype))
-            parameter.output(0).replace(constant.output(0))
-            graph.remove_parameter(parameter)
-            continue
-        shape = [sizes[side] if isinstance(side, str) else side for side in spec.shape]
-        numbers[spec.name] = noise.standard_normal(shape).astype(spec.dtype)
-    graph.reshape({name: list(array.shape) for name, array in numbers.items()})
-    return numbers
+    inputs = [parameter.output(0) for parameter in graph.get_parameters()]
+    return {port.get_any_name(): noise.standard_normal(list(port.get_shape()), np.float32) for port in inputs}
 
 
 def _print_ceilings(console: Console, ceilings: Ceilings) -> None:

@@ -64,7 +64,7 @@ class _Backend:
         }
         try:
             model = core.read_model(str(request.path))
-            _fix_sizes(library, model, request)
+            fix_sizes(library, model, request)
             compiled = core.compile_model(model, "CPU", settings)
         except RuntimeError as error:
             raise BackendUnavailable(
@@ -78,7 +78,7 @@ def _library() -> Any:
     return importlib.import_module("openvino")
 
 
-def _fix_sizes(library: Any, model: Any, request: Request) -> None:
+def fix_sizes(library: Any, model: Any, request: Request) -> None:
     """Make the known axes static: kernels are then chosen and memory is planned once, at load.
 
     An input that only carries the length of an axis becomes a constant where that length is known.

@@ -13,11 +13,13 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.ceilings import Ceilings
-from bench.layers import fix_sizes, main
+from bench.layers import main
 from bench.operations import multiplications
 from bench.roofline import Point, drawn
 from models.sttn import Sttn
+from runtime.backends.openvino import fix_sizes
 from runtime.bundle import read_bundle
+from runtime.program import Request
 from tests.tiny import HEIGHT, WIDTH, tiny_network
 
 FRAMES = 5
@@ -36,8 +38,10 @@ def test_operations_are_those_that_pytorch_counts(stage: str, any_window: Path) 
         call(tiny_network(), torch.zeros(shape))
     bundle = read_bundle(any_window)
     spec = bundle.stage(stage)
-    graph = openvino.Core().read_model(str(bundle.file(spec, "onnx")))
-    fix_sizes(openvino, graph, spec, {"B": FRAMES, "T": FRAMES, "N": FRAMES})  # all targets, as published
+    path = bundle.file(spec, "onnx")
+    graph = openvino.Core().read_model(str(path))
+    sizes = {"B": FRAMES, "T": FRAMES, "N": FRAMES}  # all targets, as published
+    fix_sizes(openvino, graph, Request(path, spec, sizes, "auto"))
     assert sum(multiplications(graph).values()) == counter.get_total_flops()
 
 

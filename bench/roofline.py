@@ -5,19 +5,17 @@ Source: Williams, Waterman, Patterson, "Roofline: an insightful visual performan
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log10
 from xml.etree import ElementTree as ET
 
+from bench import _svg
 from bench.ceilings import Ceilings
 
 _WIDTH, _HEIGHT = 760, 440
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 170, 20, 50  # margins; the right one holds the names of the roofs
-_STYLE = (
-    "text{font:13px sans-serif;fill:#333}.roof{fill:none;stroke:#888;stroke-width:1.5}"
-    ".grid{stroke:#e4e4e4}.dot{fill:#0a62c4;fill-opacity:.75}"
-)
+_STYLE = ".roof{fill:none;stroke:#888;stroke-width:1.5}.dot{fill:#0a62c4;fill-opacity:.75}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +31,16 @@ class Point:
 def drawn(points: Sequence[Point], ceilings: Ceilings, title: str) -> str:
     """The chart as SVG."""
     plane = _Plane.around(points, ceilings)
-    sizes = {"viewBox": f"0 0 {_WIDTH} {_HEIGHT}", "width": str(_WIDTH), "height": str(_HEIGHT)}
-    root = ET.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", **sizes})
-    ET.SubElement(root, "style").text = _STYLE
-    ET.SubElement(root, "title").text = title
+    root = _svg.blank(_WIDTH, _HEIGHT, title, _STYLE)
     plane.draw_axes(root)
     for kind, most in ceilings.operations.items():
         plane.draw_roof(root, f"{kind}: {most / 1e9:.0f} Gop/s", most, ceilings.bytes_moved)
     for point in points:
         x, y = plane.x(point.intensity), plane.y(point.rate)
         radius = 3 + 22 * point.share**0.5
-        ET.SubElement(root, "circle", {"class": "dot", "cx": f"{x:.1f}", "cy": f"{y:.1f}", "r": f"{radius:.1f}"})
-        _write(root, x + radius + 4, y + 4, f"{point.name} {point.share:.0%}")
-    ET.indent(root)
-    return ET.tostring(root, encoding="unicode") + "\n"
+        _svg.dot(root, x, y, radius)
+        _svg.write(root, x + radius + 4, y + 4, f"{point.name} {point.share:.0%}")
+    return _svg.text_of(root)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +69,13 @@ class _Plane:
         floor_y, end_x = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
         for power in range(self.left, self.right + 1):
             x = self.x(10**power)
-            _draw_line(root, (x, _TOP, x, floor_y))
-            _write(root, x - 8, floor_y + 18, f"{10.0**power:g}")
+            _svg.line(root, (x, _TOP, x, floor_y))
+            _svg.write(root, x - 8, floor_y + 18, f"{10.0**power:g}")
         for power in range(self.bottom, self.top + 1):
             y = self.y(10**power)
-            _draw_line(root, (_LEFT, y, end_x, y))
-            _write(root, _LEFT - 45, y + 4, f"{10.0 ** (power - 9):g}")
-        _write(root, _LEFT, _HEIGHT - 10, "operations a byte; up: Gop/s; a dot's area: share of the time")
+            _svg.line(root, (_LEFT, y, end_x, y))
+            _svg.write(root, _LEFT - 45, y + 4, f"{10.0 ** (power - 9):g}")
+        _svg.write(root, _LEFT, _HEIGHT - 10, "operations a byte; up: Gop/s; a dot's area: share of the time")
 
     def draw_roof(self, root: ET.Element, name: str, most: float, bytes_moved: float) -> None:
         """Up along the memory's slope, then level."""
@@ -89,13 +83,4 @@ class _Plane:
         ends = [(begin, begin * bytes_moved), (most / bytes_moved, most), (10.0**self.right, most)]
         path = " ".join(f"{self.x(x):.1f},{self.y(y):.1f}" for x, y in ends)
         ET.SubElement(root, "polyline", {"class": "roof", "points": path})
-        _write(root, _WIDTH - _RIGHT + 6, self.y(most) + 4, name)
-
-
-def _draw_line(root: ET.Element, ends: tuple[float, float, float, float]) -> None:
-    named: Mapping[str, str] = {key: f"{value:.1f}" for key, value in zip(("x1", "y1", "x2", "y2"), ends, strict=True)}
-    ET.SubElement(root, "line", {"class": "grid", **named})
-
-
-def _write(root: ET.Element, x: float, y: float, text: str) -> None:
-    ET.SubElement(root, "text", {"x": f"{x:.1f}", "y": f"{y:.1f}"}).text = text
+        _svg.write(root, _WIDTH - _RIGHT + 6, self.y(most) + 4, name)

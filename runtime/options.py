@@ -94,6 +94,8 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
     add("--deinterlace", action="store_true", help="make interlaced video progressive, at its frame rate")
     add("--fps", type=_fps, metavar="R", help="frames a second of pictures (default: 25)")
     add("--schedule", default="steady", choices=schedule.NAMES, help=how)
+    pace = "speed against quality: draft, standard (default) or best"
+    add("--quality", default="standard", choices=schedule.QUALITIES, help=pace)
     add("--bundle", default=DEFAULT, metavar="B", help="folder, or name of a shipped bundle (default: %(default)s)")
     add("--backend", default="auto", choices=("auto", *backends.names()), help="inference library (default: auto)")
     add("--precision", default="auto", choices=PRECISIONS, help=precision)
@@ -148,6 +150,7 @@ def _request(options: argparse.Namespace) -> Request:
 def _settings(options: argparse.Namespace) -> Settings:
     return Settings(
         schedule=options.schedule,
+        quality=options.quality,
         precision=options.precision,
         dilate=options.dilate,
         feather=options.feather,

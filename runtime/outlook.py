@@ -41,7 +41,7 @@ def look(job: Job, info: VideoInfo, progress: Progress, instead: Path | None = N
     place of the result: whether the result could be written does not matter then.
     """
     bundle = read_bundle(find_bundle(job.bundle))
-    schedule = make_schedule(job.settings.schedule, bundle.manifest.schedule)
+    schedule = make_schedule(job.settings.schedule, bundle.manifest.schedule, job.settings.quality)
     if instead is None:
         check_output(job.out, [job.video, *job.masks.masks], overwrite=job.overwrite)
     request, notes = _masks(job, info, progress, instead)

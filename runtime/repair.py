@@ -94,6 +94,7 @@ class _Run:
             backend=self._chosen.name,
             precision=session.precision,
             schedule=job.settings.schedule,
+            quality=job.settings.quality,
             regions=tuple(
                 (region.crop.left, region.crop.top, region.crop.width, region.crop.height) for region in outlook.regions
             ),
@@ -151,6 +152,7 @@ def _copied(job: Job, outlook: Outlook, started: float) -> Summary:
         backend="none",
         precision="none",
         schedule=job.settings.schedule,
+        quality=job.settings.quality,
         regions=(),
         cuts=(),
         copied=True,
@@ -163,6 +165,7 @@ def _report(job: Job, outlook: Outlook, summary: Summary) -> ReportData:
     rule = outlook.bundle.manifest.pixels
     settings = job.settings
     asked = (
+        ("Quality", settings.quality),
         ("Region", f"{job.regions.mode}, enlarged at most {job.regions.max_upscale:g} times"),
         ("Scene cuts", job.cuts),
         ("Mask grown by", f"{rule.dilate if settings.dilate is None else settings.dilate} of the network's pixels"),

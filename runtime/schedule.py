@@ -7,13 +7,15 @@ clip is planned while it streams, and memory follows the schedule, never the cli
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol, get_args
 
 from runtime.bundle import ScheduleRule
 from runtime.errors import UsageError
 
 Exists = Callable[[int], bool]  # whether the clip has a frame of this index
+Quality = Literal["draft", "standard", "best"]
+QUALITIES: tuple[Quality, ...] = get_args(Quality)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +193,8 @@ _SCHEDULES: tuple[type[Reference | Steady], ...] = (Steady, Reference)
 NAMES = tuple(kind.name for kind in _SCHEDULES)
 
 
-def make_schedule(name: str, rule: ScheduleRule) -> Schedule:
-    """The schedule called `name` with the bundle's numbers; raises `UsageError`."""
+def make_schedule(name: str, rule: ScheduleRule, quality: Quality = "standard") -> Schedule:
+    """The schedule called `name` with the bundle's numbers, at the pace of `quality`; raises `UsageError`."""
     for kind in _SCHEDULES:
         if kind.name == name:
             if kind.to_the_letter and rule.fixed:
@@ -201,8 +203,29 @@ def make_schedule(name: str, rule: ScheduleRule) -> Schedule:
                     f"frames, the published windows grow with the clip. Use --schedule steady, or export without "
                     f"--frames."
                 )
-            return kind(rule)
+            if kind.to_the_letter and quality != "standard":
+                raise UsageError(
+                    f"--quality {quality}: schedule '{name}' is the published protocol, whose windows are given. Leave "
+                    f"--quality out, or use --schedule steady."
+                )
+            return kind(paced(rule, quality))
     raise UsageError(f"schedule '{name}': unknown; choose one of {', '.join(NAMES)}")
+
+
+def paced(rule: ScheduleRule, quality: Quality) -> ScheduleRule:
+    """The bundle's numbers at another pace; `standard` leaves them.
+
+    Draft paints every frame once and looks at half the references; best moves by half the stride and looks at twice as
+    many.  A fixed window keeps its frames, and only the stride changes.  What each costs: docs/measurements.md.
+    """
+    if quality == "standard":
+        return rule
+    draft = quality == "draft"
+    stride = rule.targets if draft else (rule.neighbour_stride + 1) // 2
+    if rule.fixed:
+        return replace(rule, neighbour_stride=stride)
+    references = rule.references // 2 if draft else 2 * rule.references
+    return replace(rule, neighbour_stride=stride, references=references)
 
 
 def _length(exists: Exists) -> int:

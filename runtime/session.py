@@ -21,7 +21,7 @@ from runtime.patch import Painted, Patch
 from runtime.pixelwork import Compose, Manner, PixelWork
 from runtime.program import Backend, Precision, Program, Request
 from runtime.regions import Region
-from runtime.schedule import Schedule, make_schedule
+from runtime.schedule import Quality, Schedule, make_schedule
 from runtime.smooth import smoothed
 from runtime.sources import Source, find_sources
 from runtime.stages import Encoder, Filled, Forms, Painter, collect, encode, paint, transform, visits
@@ -38,6 +38,7 @@ class Settings:
     """How a session runs its bundle."""
 
     schedule: str = "steady"
+    quality: Quality = "standard"  # the pace of the schedule
     precision: Precision = "auto"
     dilate: int | None = None  # iterations of the 3x3 cross on the hole; None: as the bundle says
     feather: int = 0  # source pixels over which a fill fades into its surroundings
@@ -67,7 +68,7 @@ class Session:
         self._settings = settings
         finish = Finish(settings.feather, settings.grain)
         self._rule = bundle.manifest.pixels
-        self._schedule = make_schedule(settings.schedule, bundle.manifest.schedule)
+        self._schedule = make_schedule(settings.schedule, bundle.manifest.schedule, settings.quality)
         self.clock = Clock()
         self._windows = windows_of(backend, settings)
         self._device = make_device(backend.memory, self.clock, self._windows)
@@ -154,7 +155,7 @@ def windows_of(backend: Backend, settings: Settings) -> int:
 
 def precision_of(bundle: Bundle, settings: Settings) -> Precision:
     """As asked, but exact where the schedule is the published protocol's."""
-    schedule = make_schedule(settings.schedule, bundle.manifest.schedule)
+    schedule = make_schedule(settings.schedule, bundle.manifest.schedule, settings.quality)
     return "fp32" if schedule.to_the_letter else settings.precision
 
 

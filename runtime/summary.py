@@ -25,6 +25,7 @@ class Summary:
     backend: str
     precision: str
     schedule: str
+    quality: str
     regions: tuple[tuple[int, int, int, int], ...]  # left, top, width, height of each crop that the network saw
     cuts: tuple[int, ...]  # frames with which a new scene begins
     copied: bool  # nothing was masked: the packets are the source's own

@@ -31,6 +31,7 @@ SUMMARY = Summary(
     backend="null",
     precision="fp32",
     schedule="steady",
+    quality="standard",
     regions=(),
     cuts=(12,),
     copied=False,

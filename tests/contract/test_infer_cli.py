@@ -187,6 +187,13 @@ MISTAKES: list[tuple[str, Callable[[Path], None], tuple[str, ...], str]] = [
     ("dilation of words", nothing, ("clip.mp4", "--dilate", "much"), "whole number"),
     ("unknown flag", nothing, ("clip.mp4", "--colour"), "--colour"),
     ("unknown schedule", nothing, ("clip.mp4", "--schedule", "random"), "random"),
+    ("unknown quality", nothing, ("clip.mp4", "--quality", "fine"), "draft"),
+    (
+        "the published protocol at another pace",
+        nothing,
+        ("clip.mp4", "--schedule", "reference", "--quality", "draft"),
+        "--quality draft: schedule 'reference'",
+    ),
     ("no video at all", nothing, (), "which video"),
 ]
 

@@ -15,6 +15,7 @@ from runtime import backends
 from runtime.bundle import read_bundle
 from runtime.frame import Masked
 from runtime.program import Precision
+from runtime.schedule import Quality
 from runtime.session import Session, Settings
 from tests.oracle import dilated, published
 from tests.pictures import as_clip, moving_holes, moving_pictures, picture_of, whole
@@ -36,6 +37,15 @@ def test_every_frame_is_encoded_once_however_many_windows_see_it(any_window: Pat
     done = list(Session(read_bundle(any_window), backend, Settings()).restore(clip(60, range(60)), WHOLE))
     assert [item.frame.index for item in done] == list(range(60))
     windows = 1 + -(-(60 - 11) // 5)
+    assert backend.calls == {"encoder": 60, "transformer": windows, "decoder": 11 * windows}
+
+
+@pytest.mark.parametrize(("quality", "stride"), [("draft", 11), ("standard", 5), ("best", 3)])
+def test_a_pace_decides_how_often_a_frame_is_painted(quality: Quality, stride: int, any_window: Path) -> None:
+    backend = Counting()
+    session = Session(read_bundle(any_window), backend, Settings(quality=quality))
+    assert len(list(session.restore(clip(60, range(60)), WHOLE))) == 60
+    windows = 1 + -(-(60 - 11) // stride)
     assert backend.calls == {"encoder": 60, "transformer": windows, "decoder": 11 * windows}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from runtime.bundle import ScheduleRule
 from runtime.errors import UsageError
-from runtime.schedule import FrameWindow, Schedule, make_schedule, steps
+from runtime.schedule import QUALITIES, FrameWindow, Quality, Schedule, make_schedule, paced, steps
 
 RULE = ScheduleRule("windowed", targets=11, references=5, neighbour_stride=5, reference_step=10, fixed=False)
 LENGTHS = [*range(1, 130), 300, 1000]
@@ -72,6 +73,12 @@ def usable(rule: ScheduleRule) -> bool:
     return rule.neighbour_stride <= rule.targets
 
 
+def frames_shown(quality: Quality, rule: ScheduleRule = RULE, length: int = 200) -> int:
+    """How many frames go through the transformer for a clip."""
+    windows = windows_of(make_schedule("steady", rule, quality), length)
+    return sum(len(window.targets) + len(window.references) for window in windows)
+
+
 @given(rules.filter(usable), st.integers(0, 150), st.sampled_from(["steady", "reference"]))
 def test_every_frame_is_painted_and_leaves_once_and_in_order(rule: ScheduleRule, length: int, name: str) -> None:
     schedule = make_schedule(name, rule)
@@ -125,6 +132,33 @@ def test_reference_is_refused_on_a_fixed_window() -> None:
     fixed = ScheduleRule("windowed", 11, 5, 5, 10, fixed=True)
     with pytest.raises(UsageError, match=r"^schedule 'reference': .* exactly 11\+5 frames"):
         make_schedule("reference", fixed)
+
+
+def test_a_draft_paints_a_frame_once_and_the_best_looks_at_twice_as_many_references() -> None:
+    assert paced(RULE, "draft") == replace(RULE, neighbour_stride=11, references=2)
+    assert paced(RULE, "standard") == RULE
+    assert paced(RULE, "best") == replace(RULE, neighbour_stride=3, references=10)
+    assert make_schedule("steady", RULE, "draft").full_window == (11, 2)
+    assert 2.5 * frames_shown("draft") < frames_shown("standard") < frames_shown("best") / 2
+
+
+@pytest.mark.parametrize("quality", QUALITIES)
+def test_a_fixed_window_keeps_its_frames_at_every_pace(quality: Quality) -> None:
+    fixed = replace(RULE, fixed=True)
+    assert make_schedule("steady", fixed, quality).full_window == (11, 5)
+
+
+@given(rules.filter(usable), st.integers(0, 150), st.sampled_from(QUALITIES), st.booleans())
+def test_every_frame_is_painted_at_every_pace(rule: ScheduleRule, length: int, quality: Quality, fixed: bool) -> None:
+    schedule = make_schedule("steady", replace(rule, fixed=fixed), quality)
+    painted = {target for window in windows_of(schedule, length) for target in window.targets}
+    assert painted == set(range(length))
+
+
+@pytest.mark.parametrize("quality", ["draft", "best"])
+def test_the_published_protocol_has_one_pace(quality: Quality) -> None:
+    with pytest.raises(UsageError, match=rf"^--quality {quality}: schedule 'reference' is the published protocol"):
+        make_schedule("reference", RULE, quality)
 
 
 def test_an_unknown_schedule_names_the_known_ones() -> None:

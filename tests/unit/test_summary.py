@@ -20,6 +20,7 @@ RUN = Summary(
     backend="openvino",
     precision="fp32",
     schedule="steady",
+    quality="standard",
     regions=((0, 0, 432, 240),),
     cuts=(),
     copied=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import csv
 import os
 import platform
@@ -10,8 +11,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Sequence
 from datetime import datetime, timezone
+from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -31,6 +34,17 @@ RESULTS = ROOT / "bench" / "results.csv"
 BASELINE = "eager"
 _MEANING = {BASELINE: "PyTorch eager fp32, schedule reference", "compiled": "PyTorch bf16 compiled, schedule steady"}
 _EXTENSIONS = ("amx_bf16", "avx512_bf16", "avx512_vnni", "avx2")  # best first
+_OTHERS = (
+    "layers",
+    "quality",
+    "schedules",
+    "regions",
+    "region_speed",
+    "smoothing",
+    "attention",
+    "published",
+    "host_work",
+)
 _COLUMNS = ("when", "commit", "cpu", "cores", "variant", "frames", "row", "fps", "ratio", "peak_mib", "note")
 
 
@@ -39,8 +53,13 @@ def build_parser() -> argparse.ArgumentParser:
     able = [name for name in backends.names() if _chooses_itself(backends.get(name))]
     parser = argparse.ArgumentParser(
         prog="bench.py",
-        description="Frames a second from file to file on this machine: PyTorch as published, PyTorch compiled, and "
-        "every backend that can run here. Weights are seeded and random: they have the same cost as trained ones.",
+        description=_wrapped(
+            "Frames a second from file to file on this machine: PyTorch as published, PyTorch compiled, and "
+            "every backend that can run here. Weights are seeded and random: they have the same cost as trained ones."
+        ),
+        epilog="\n".join(["other measurements, each with a --help of its own:", *map(_line, _OTHERS)]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     spec = models.get(models.DEFAULT)
     parser.add_argument("--variant", default="official", choices=[variant.name for variant in spec.variants])
@@ -50,12 +69,24 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _line(name: str) -> str:
+    """What a measurement is, from the first line of its file, which is not imported for it."""
+    text = ast.get_docstring(ast.parse((ROOT / "bench" / f"{name}.py").read_text(encoding="utf-8"))) or ""
+    return _wrapped(f"  bench.py {name:<13} {text.splitlines()[0]}", indent=25)
+
+
+def _wrapped(text: str, indent: int = 0) -> str:
+    return textwrap.fill(text, 100, subsequent_indent=" " * indent)
+
+
 def _chooses_itself(backend: Backend) -> bool:
     return backend.rank is not None and backend.why_not() is None
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run bench.py with `arguments`; returns the exit code."""
+    """Run bench.py, or the measurement named first, with `arguments`; returns the exit code."""
+    if arguments and arguments[0] in _OTHERS:
+        return import_module(f"bench.{arguments[0]}").main(arguments[1:])
     options = build_parser().parse_args(arguments)
     spec = models.get(models.DEFAULT)
     console = Console()

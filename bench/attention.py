@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
-import openvino
 import torch
 from rich.console import Console
 from torch import Tensor, nn
@@ -24,6 +23,7 @@ from export.build import make_graph
 from models._spec import Port, Size, Stage
 from models._sttn_stages import StaticAttention, StaticBlock
 from models.sttn import SPEC, Sttn
+from runtime.backends.openvino import core
 
 Run = Callable[[npt.NDArray[np.float32]], object]
 
@@ -130,8 +130,7 @@ def load(layout: type[StaticAttention], network: Sttn, frames: int) -> dict[str,
     options.intra_op_num_threads = 1
     session = library.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
-    core: Any = openvino.Core()  # its types leave out bytes
-    request = core.compile_model(core.read_model(model), "CPU", settings).create_infer_request()
+    request = core().compile_model(core().read_model(model), "CPU", settings).create_infer_request()
     return {"onnxruntime": lambda x: session.run(None, {"x": x}), "openvino": lambda x: request.infer({"x": x})}
 
 

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from runtime.backends.openvino import core
+
 _SIDE = 2048  # of the product's matrices: far more operations than bytes
 _COPIED_BYTES = 256 << 20  # by each thread: far more than the caches hold
 _REPEATS = 5  # the fastest counts: others on the machine only ever slow one down
@@ -27,14 +29,13 @@ class Ceilings:
 
 def measure(library: Any) -> Ceilings:
     """Products through OpenVINO, whose module `library` is, and copies through NumPy; takes some seconds."""
-    core = library.Core()
-    able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    able = core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     kinds = {"f32": _float_product(library)}
     if "BF16" in able:
         kinds["bf16"] = kinds["f32"]
     if "INT8" in able:
         kinds["i8"] = _int8_product(library)
-    found = {kind: _product_rate(core, model, "bf16" if kind == "bf16" else "f32") for kind, model in kinds.items()}
+    found = {kind: _product_rate(core(), model, "bf16" if kind == "bf16" else "f32") for kind, model in kinds.items()}
     return Ceilings(found, _copy_rate())
 
 

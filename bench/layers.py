@@ -19,7 +19,7 @@ from rich.table import Table
 from bench.ceilings import Ceilings, measure
 from bench.operations import ARITHMETIC, Layer, by_kind, layers_of
 from bench.roofline import Point, drawn
-from runtime.backends.openvino import fix_sizes
+from runtime.backends.openvino import core, fix_sizes
 from runtime.bundle import DEFAULT, Bundle, StageSpec, read_bundle
 from runtime.errors import VidmendError
 from runtime.job import find_bundle
@@ -67,13 +67,12 @@ def main(arguments: Sequence[str]) -> int:
 def _profiled(library: Any, bundle: Bundle, stage: StageSpec, precision: str, runs: int) -> list[Layer]:
     rule = bundle.manifest.schedule
     sizes = {"B": 1, "T": rule.targets + rule.references, "N": rule.targets}
-    core = library.Core()
     path = bundle.file(stage, "onnx")
-    graph = core.read_model(str(path))
+    graph = core().read_model(str(path))
     fix_sizes(library, graph, Request(path, stage, sizes, "auto"))
     numbers = noise_for(graph)
     settings = {"PERF_COUNT": "YES", "PERFORMANCE_HINT": "LATENCY", **_TYPES[precision]}
-    compiled = core.compile_model(graph, "CPU", settings)
+    compiled = core().compile_model(graph, "CPU", settings)
     request = compiled.create_infer_request()
     for _ in range(1 + runs):
         request.infer(numbers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -51,21 +51,20 @@ class _Backend:
         return None
 
     def precision(self, asked: Precision, compute: Compute = "float32") -> str:
-        if asked == "auto" and "BF16" in _library().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        if asked == "auto" and "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             return "bf16"
         return "fp32"
 
     def open(self, request: Request) -> _Program:
         library = _library()
-        core = library.Core()
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": _OPENVINO_TYPE[self.precision(request.precision)],
         }
         try:
-            model = core.read_model(str(request.path))
+            model = core().read_model(str(request.path))
             fix_sizes(library, model, request)
-            compiled = core.compile_model(model, "CPU", settings)
+            compiled = core().compile_model(model, "CPU", settings)
         except RuntimeError as error:
             raise BackendUnavailable(
                 f"{request.path}: OpenVINO {library.__version__} cannot load this graph: "
@@ -76,6 +75,17 @@ class _Backend:
 
 def _library() -> Any:
     return importlib.import_module("openvino")
+
+
+@cache
+def core() -> Any:
+    """OpenVINO's core, one for the life of the process.
+
+    Each core's CPU plugin gives the thread that loads it a stack for signal handlers, and restores the one before when
+    it goes.  Where of two cores the earlier one goes first, the later restores the earlier one's, which is unmapped by
+    then, and the next signal, a Ctrl-C or the end of a child, kills the process (seen with OpenVINO 2026.4).
+    """
+    return _library().Core()
 
 
 def fix_sizes(library: Any, model: Any, request: Request) -> None:

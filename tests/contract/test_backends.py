@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from runtime.program import PRECISIONS, Precision, Request
 from tests.tiny import HEIGHT, WIDTH, tiny_network
 from tests.tolerances import TOLERANCE
 
+ROOT = Path(__file__).resolve().parents[2]
 RANKED = [name for name in backends.names() if backends.get(name).rank is not None]
 COMPUTING = [name for name in RANKED if backends.get(name).memory == "host"]  # those on a GPU: tests/gpu
 Feed = dict[str, np.ndarray]
@@ -97,6 +100,32 @@ def test_programs_write_into_the_callers_memory_again_and_again(name: str, any_w
         seen.append(result.copy())
     assert (seen[0] == seen[2]).all()
     assert (seen[0] != seen[1]).any()
+
+
+GONE_FIRST_IN = """
+import gc, signal, sys
+from pathlib import Path
+from runtime import backends
+from runtime.bundle import read_bundle
+from runtime.program import Request
+
+bundle, backend = read_bundle(Path(sys.argv[1])), backends.get(sys.argv[2])
+stages = [bundle.stage(name) for name in ("encoder", "decoder")]
+programs = [backend.open(Request(bundle.file(stage, backend.target), stage, {"B": 1}, "fp32")) for stage in stages]
+while programs:
+    programs.pop(0)
+    gc.collect()
+signal.signal(signal.SIGUSR1, lambda number, frame: print("heard"))
+signal.raise_signal(signal.SIGUSR1)
+"""
+
+
+@every_backend
+def test_a_signal_is_heard_after_the_programs_are_gone(name: str, any_window: Path) -> None:
+    """Python's handlers run on the thread's stack for signals, which a library may have set and unmapped."""
+    command = [sys.executable, "-c", GONE_FIRST_IN, str(any_window), name]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
 
 
 @every_backend

@@ -17,7 +17,7 @@ from bench.layers import main
 from bench.operations import multiplications
 from bench.roofline import Point, drawn
 from models.sttn import Sttn
-from runtime.backends.openvino import fix_sizes
+from runtime.backends.openvino import core, fix_sizes
 from runtime.bundle import read_bundle
 from runtime.program import Request
 from tests.tiny import HEIGHT, WIDTH, tiny_network
@@ -39,7 +39,7 @@ def test_operations_are_those_that_pytorch_counts(stage: str, any_window: Path) 
     bundle = read_bundle(any_window)
     spec = bundle.stage(stage)
     path = bundle.file(spec, "onnx")
-    graph = openvino.Core().read_model(str(path))
+    graph = core().read_model(str(path))
     sizes = {"B": FRAMES, "T": FRAMES, "N": FRAMES}  # all targets, as published
     fix_sizes(openvino, graph, Request(path, spec, sizes, "auto"))
     assert sum(multiplications(graph).values()) == counter.get_total_flops()

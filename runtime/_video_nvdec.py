@@ -4,19 +4,22 @@ Nothing is repaired or guessed here: whatever is not as it must be is a `Decoder
 knows what to say of damage.
 """
 
+# PyAV's stubs leave the parameter of Packet open.
+# pyright: reportUnknownMemberType=false
+
 from __future__ import annotations
 
 import heapq
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from av.bitstream import BitStreamFilterContext
 from av.codec import Codec
+from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
-from av.video.stream import VideoStream
 
 from runtime._video_file import VideoInfo, demuxed, opened, video_stream
 from runtime._video_ledger import TIMED
@@ -68,7 +71,7 @@ def decoded(info: VideoInfo, nvdec: Nvdec) -> Generator[Decoded, None, None]:
     order = _Order()
     with opened(info.path) as container, closing(nvdec.open(coded(info))) as video:
         try:
-            for number, data in _packets(info, video_stream(info.path, container), order):
+            for number, data in _packets(info, container, order):
                 yield from order.placed(video.decode(data, number))
         except FFmpegError as error:
             raise DecoderFault(f"the container cannot be read on: {error.strerror or error}") from error
@@ -76,16 +79,16 @@ def decoded(info: VideoInfo, nvdec: Nvdec) -> Generator[Decoded, None, None]:
     order.ended(info.frames)
 
 
-def _packets(info: VideoInfo, stream: VideoStream, order: _Order) -> Iterator[tuple[int, bytes]]:
+def _packets(info: VideoInfo, container: InputContainer, order: _Order) -> Iterator[tuple[int, bytes]]:
     """Every packet with its number, in the form that NVDEC reads; raises `DecoderFault` and `FFmpegError`."""
-    name = coded(info).codec
+    name, stream = coded(info).codec, video_stream(info.path, container)
     to_annex_b = BitStreamFilterContext(ANNEX_B[name], stream) if name in ANNEX_B else None
     known: set[bytes] = set()
-    for packet in demuxed(stream.container, stream):
+    for packet in demuxed(container, stream):
         if not packet.size:
             continue
         number = order.sent(packet)
-        parts = [packet] if to_annex_b is None else to_annex_b.filter(packet)
+        parts = [packet] if to_annex_b is None else cast("list[Packet[Any]]", to_annex_b.filter(packet))
         if len(parts) != 1:
             raise DecoderFault(f"a packet became {len(parts)}")
         data = bytes(parts[0])

@@ -29,7 +29,7 @@ _LIBRARY = "PyNvVideoCodec"
 _CODECS = {"h264": "H264", "hevc": "HEVC", "vp9": "VP9", "av1": "AV1"}  # libav's names and the library's
 _CHROMA = {(1, 1): "420", (1, 0): "422", (0, 0): "444"}  # by shifts
 _SURFACES = {(1, 1): ("NV12", "P016"), (1, 0): ("NV16", "P216"), (0, 0): ("YUV444", "YUV444_16Bit")}  # 8 bits, more
-_FIRST_GPU = 0  # as runtime/_device_cuda.py takes it; the library then works in its primary context, as all else does
+_FIRST_GPU = 0  # which runtime/_device_cuda.py takes
 _MACROBLOCK = 16
 _UNDER_WAY = 3  # pictures that are downloaded and unpacked while the next ones are decoded
 _SAID = "error"  # what a line has in it that the library prints when it hid damage; see docs/adr/0018
@@ -95,7 +95,7 @@ class Nvdec:
         if coded.codec not in _CODECS or chroma is None or layout.family != "yuv":
             return "NVDEC knows no such format"
         if coded.width % (1 << layout.chroma_shift_x):
-            return "PyNvVideoCodec leaves out the last chroma sample of rows of odd length"
+            return "PyNvVideoCodec gives rows of even length only"
         codec = getattr(library.cudaVideoCodec, _CODECS[coded.codec])
         try:
             caps = library.GetDecoderCaps(
@@ -104,18 +104,20 @@ class Nvdec:
         except self._errors as error:
             return f"PyNvVideoCodec cannot be used here: {_first_line(error)}"
         if not caps["supported"]:
-            return (
-                f"this GPU's NVDEC does not decode {coded.codec} in 4:{chroma[1]}:{chroma[2]} with {layout.bits} bits"
-            )
+            form = f"{':'.join(chroma)} with {layout.bits} bits"
+            return f"this GPU's NVDEC does not decode {coded.codec} in {form}"
         return _too_large(coded, caps)
 
     def open(self, coded: Coded) -> NvdecVideo:
         """A decoder for one video that `why_not` has nothing against; raises `DecoderFault`, `DeviceFailed`."""
         library = self._library
-        codec = getattr(library.cudaVideoCodec, _CODECS[coded.codec])
+        # With a context of ours it has none to give back, which, when it fails on a lost GPU, ends the process.
+        context, codec = self._device.context(), getattr(library.cudaVideoCodec, _CODECS[coded.codec])
 
-        def make(handle: int) -> Any:
-            return library.CreateDecoder(gpuid=_FIRST_GPU, codec=codec, cudastream=handle, usedevicememory=True)
+        def make(stream: int) -> Any:
+            return library.CreateDecoder(
+                gpuid=_FIRST_GPU, codec=codec, cudacontext=context, cudastream=stream, usedevicememory=True
+            )
 
         return NvdecVideo(self._device, coded, _Calls(library.PacketData, self._heard), make)
 
@@ -248,7 +250,7 @@ def _unpack(coded: Coded, planes: list[Plane], surface: HostArray) -> None:
 def _load() -> Any:
     logging.getLogger(_LIBRARY).addHandler(logging.NullHandler())  # what it logs while it is imported it raises, too
     try:
-        return importlib.import_module(_LIBRARY)
+        return importlib.import_module("PyNvVideoCodec")
     except ModuleNotFoundError as error:
         if error.name != _LIBRARY:
             raise DecoderFault(f"PyNvVideoCodec cannot be used here: {_first_line(error)}") from error

@@ -10,7 +10,7 @@ from typing import Any
 
 RUN = ("av", "cv2", "numpy", "PIL", "rich", "scenedetect")
 TORCH_SIDE = (*RUN, "torch", "onnx", "onnxruntime", "polygraphy", "safetensors")
-ENGINE_SIDE = (*RUN, "pycuda", "pytest", "pytest_timeout", "hypothesis", "tensorrt")
+ENGINE_SIDE = (*RUN, "PyNvVideoCodec", "pycuda", "pytest", "pytest_timeout", "hypothesis", "tensorrt")
 
 
 def answer(modules: tuple[str, ...], *, cuda: bool = False, engines: bool = False) -> dict[str, Any]:

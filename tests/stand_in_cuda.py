@@ -28,6 +28,8 @@ from runtime.program import Program, Request, Tensors
 from tests.stand_in_kernels import FakeModule, is_fatbin
 from tests.stand_ins import Mixing, MixingProgram
 
+CONTEXT = 4711  # the primary context's handle
+
 
 class Error(Exception):
     """pycuda.driver.Error."""
@@ -244,6 +246,8 @@ class _Contexts(threading.local):
 
 
 class _Device:
+    handle = CONTEXT
+
     def __init__(self, cuda: FakeCuda) -> None:
         self._cuda = cuda
 

@@ -1,9 +1,9 @@
 """What PyNvVideoCodec is to the runtime, on the stand-in for CUDA: libav decodes, the rest behaves as the library does.
 
-As in its release 2.2.4: pictures come in the order in which they are shown, some calls late; a surface is written on the
-stream that the decoder was made with, after `Decode` has returned, and written again at the next call; deep samples are
-aligned high; an empty packet ends the stream; damage is hidden and told on standard output alone.  It shows nothing of a
-GPU, nor that the library behaves so.
+As in its release 2.2.4: pictures come in the order in which they are shown, some calls late; a surface is written on
+the stream that the decoder was made with, after `Decode` has returned, and written again at the next call; deep samples
+are aligned high; an empty packet ends the stream; damage is hidden and told on standard output alone.  It shows nothing
+of a GPU, nor that the library behaves so.
 """
 
 from __future__ import annotations
@@ -26,13 +26,15 @@ from av.video.frame import VideoFrame
 
 from runtime._video_formats import layout_of, planes_of
 from runtime.device import HostArray
-from tests.stand_in_cuda import FakeCuda, bytes_at
+from tests.stand_in_cuda import CONTEXT, FakeCuda, bytes_at
 
 NAMES = {"H264": "h264", "HEVC": "hevc", "VP9": "libvpx-vp9", "AV1": "libdav1d"}
 SURFACES = {(1, 1): ("NV12", "P016"), (1, 0): ("NV16", "P216"), (0, 0): ("YUV444", "YUV444_16Bit")}
 POISON = 0xEE
 LATE = 4  # pictures that the library holds back, as its documentation says of the latency that it has unless told
 
+Surface = tuple[HostArray, SimpleNamespace]  # its bytes, and what is said of them
+Held = tuple[int, HostArray, SimpleNamespace]  # with the number of its packet
 Format = tuple[str, str, int]  # codec, chroma, bits
 _HEVC: set[Format] = {("HEVC", chroma, bits) for chroma in ("420", "444") for bits in (8, 10, 12)}
 _VP9: set[Format] = {("VP9", "420", bits) for bits in (8, 10, 12)}
@@ -98,8 +100,10 @@ class FakeNvdec:
         caps = {"supported": able, "width_min": least[0], "height_min": least[1], "mb_num_max": most[0] * 16}
         return {**caps, "width_max": most[0] * able, "height_max": most[1] * able, "num_decoder_engines": 1}
 
-    def _create(self, *, gpuid: int, codec: str, cudastream: int, usedevicememory: bool) -> FakeDecoder:
-        assert gpuid == 0
+    def _create(
+        self, *, gpuid: int, codec: str, cudacontext: int, cudastream: int, usedevicememory: bool
+    ) -> FakeDecoder:
+        assert (gpuid, cudacontext) == (0, CONTEXT)
         assert usedevicememory
         self.made.append(FakeDecoder(self, codec, cudastream))
         return self.made[-1]
@@ -113,7 +117,7 @@ class FakeDecoder:
         self._context = CodecContext.create(NAMES[codec], "r")
         self._context.thread_count = 1
         self._surfaces: list[HostArray] = []
-        self._held: deque[tuple[int, HostArray, SimpleNamespace]] = deque()
+        self._held: deque[Held] = deque()
         self._packets = 0
         self.pictures = 0
 
@@ -131,9 +135,7 @@ class FakeDecoder:
         count = len(self._held) if data is None else max(0, len(self._held) - LATE)
         return [self._given(place, *self._held.popleft()) for place in range(count)]
 
-    def _decoded(
-        self, data: bytes | None, number: int
-    ) -> Generator[tuple[int, HostArray, SimpleNamespace], None, None]:
+    def _decoded(self, data: bytes | None, number: int) -> Generator[Held, None, None]:
         packet: Packet[Any] | None = None
         if data is not None:
             packet = Packet(data)
@@ -160,8 +162,7 @@ class FakeDecoder:
             kept[number].pts = last[0]
         return kept + again
 
-    def _surface_of(self, picture: VideoFrame) -> tuple[HostArray, SimpleNamespace]:
-        """A surface's bytes, and what is said of them."""
+    def _surface_of(self, picture: VideoFrame) -> Surface:
         layout = layout_of(picture.format.name)
         assert layout is not None
         luma, *chroma = planes_of(picture)

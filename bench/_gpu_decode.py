@@ -87,7 +87,7 @@ def _make(path: Path, form: Form) -> None:
     info = replace(info, width=form.width, height=form.height, layout=layout, frames=form.frames, audio=False)
     with (
         open_work(path, "", resume=False, overwrite=True) as work,
-        open_writer(path, info, Encoding(form.codec), work) as writer,
+        open_writer(path, info, Encoding(form.codec, preset="ultrafast"), work) as writer,
     ):
         for frame in _enlarged(form, layout):
             writer.write(frame)

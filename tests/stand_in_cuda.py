@@ -28,8 +28,6 @@ from runtime.program import Program, Request, Tensors
 from tests.stand_in_kernels import FakeModule, is_fatbin
 from tests.stand_ins import Mixing, MixingProgram
 
-CONTEXT = 4711  # the primary context's handle
-
 
 class Error(Exception):
     """pycuda.driver.Error."""
@@ -49,7 +47,7 @@ class FakeCuda:
         delays: Sequence[float] = (0.0,),
         driver_version: int = 13000,
     ) -> None:
-        self.driver_version = driver_version
+        self.driver_version, self.context = driver_version, 4711
         self.free_bytes = memory_bytes
         self.allocated: list[HostArray] = []  # kept: streams know addresses, and CUDA frees behind what they still do
         self.left = lost_after
@@ -246,10 +244,8 @@ class _Contexts(threading.local):
 
 
 class _Device:
-    handle = CONTEXT
-
     def __init__(self, cuda: FakeCuda) -> None:
-        self._cuda = cuda
+        self._cuda, self.handle = cuda, cuda.context
 
     def name(self) -> str:
         return "Fake GPU"

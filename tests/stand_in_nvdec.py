@@ -26,7 +26,7 @@ from av.video.frame import VideoFrame
 
 from runtime._video_formats import layout_of, planes_of
 from runtime.device import HostArray
-from tests.stand_in_cuda import CONTEXT, FakeCuda, bytes_at
+from tests.stand_in_cuda import FakeCuda, bytes_at
 
 NAMES = {"H264": "h264", "HEVC": "hevc", "VP9": "libvpx-vp9", "AV1": "libdav1d"}
 SURFACES = {(1, 1): ("NV12", "P016"), (1, 0): ("NV16", "P216"), (0, 0): ("YUV444", "YUV444_16Bit")}
@@ -103,7 +103,7 @@ class FakeNvdec:
     def _create(
         self, *, gpuid: int, codec: str, cudacontext: int, cudastream: int, usedevicememory: bool
     ) -> FakeDecoder:
-        assert (gpuid, cudacontext) == (0, CONTEXT)
+        assert (gpuid, cudacontext) == (0, self.cuda.context)
         assert usedevicememory
         self.made.append(FakeDecoder(self, codec, cudastream))
         return self.made[-1]

@@ -134,8 +134,9 @@ class Nvdec:
 
     @property
     def _errors(self) -> tuple[type[Exception], ...]:
-        """All that the library was seen to raise: its own, which have no common base, and C++'s by pybind11."""
-        return (self._library.PyNvVCException, self._library.PyNvVCExceptionUnsupported, RuntimeError, ValueError)
+        """All that may be raised: the library's own, which have no common base, C++'s, and `Overheard`'s."""
+        own = (self._library.PyNvVCException, self._library.PyNvVCExceptionUnsupported)
+        return (*own, RuntimeError, ValueError, OSError)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from runtime._nvdec_words import Overheard
 from runtime.clock import Clock
 from runtime.devices import open_device
 from runtime.frame import Layout
 from runtime.nvdec import Coded, DecoderFault, Nvdec, unpacked
-from tests.decoded import nvdec_of
+from tests.clips import write_clip
+from tests.decoded import PLAIN, assert_same, nvdec_of, read
 from tests.stand_in_cuda import FakeCuda
 from tests.stand_in_nvdec import FakeNvdec, without_nvdec
 
@@ -59,3 +65,30 @@ def test_a_library_that_cannot_be_used_says_why_in_one_line() -> None:
     device = open_device("host", Clock(), 1)
     with without_nvdec(), pytest.raises(DecoderFault, match=r"^PyNvVideoCodec is not installed \(pip install"):
         Nvdec(device)
+
+
+def test_what_is_printed_is_heard_and_standard_output_comes_back(capfd: pytest.CaptureFixture[str]) -> None:
+    overheard = Overheard()
+    libc = ctypes.CDLL(None)
+    libc.printf(b"before, ")
+    with pytest.raises(KeyError), overheard.listening() as heard:
+        libc.printf(b"in C's buffer, ")
+        os.write(1, b"and past it")
+        raise KeyError
+    libc.printf(b"behind")
+    libc.fflush(None)
+    assert sorted(heard.text.replace(",", "").split()) == sorted(["in", "C's", "buffer", "and", "past", "it"])
+    assert capfd.readouterr() == ("before, behind", heard.text)
+
+
+def test_where_standard_output_is_closed_the_cpu_decodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_clip(tmp_path / "v.mp4", PLAIN)
+
+    def closed(_descriptor: int) -> int:
+        raise OSError(9, "Bad file descriptor")
+
+    with nvdec_of(FakeNvdec(FakeCuda())) as nvdec:
+        monkeypatch.setattr("runtime._nvdec_words.os.dup", closed)
+        assert_same(read(path, nvdec), read(path))
+        monkeypatch.undo()
+    assert nvdec.stopped[0].startswith("NVDEC stopped at frame 0: it failed: [Errno 9] Bad file descriptor;")

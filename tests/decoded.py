@@ -13,12 +13,13 @@ import av
 import numpy as np
 
 from runtime.clock import Clock
+from runtime.device import Device, HostArray, Stream
 from runtime.devices import open_device
 from runtime.frame import Frame
 from runtime.nvdec import Nvdec
 from runtime.video import VideoReader
 from tests.clips import Clip
-from tests.ordered import CheckedDevice
+from tests.ordered import CheckedDevice, CheckedStream
 from tests.stand_in_cuda import installed
 from tests.stand_in_nvdec import FakeNvdec, with_nvdec
 
@@ -52,8 +53,28 @@ def nvdec_of(library: FakeNvdec) -> Generator[Nvdec, None, None]:
     """The library on its device, every access checked; afterwards no thread of it is left."""
     before = threading.active_count()
     with installed(library.cuda), with_nvdec(library):
-        yield Nvdec(CheckedDevice(open_device("cuda", Clock(), 2)))
+        device = Watched(open_device("cuda", Clock(), 2))
+        library.wrote = device.wrote
+        yield Nvdec(device)
     assert threading.active_count() == before
+
+
+class Watched(CheckedDevice):
+    """A checked device that can be told what others write on its streams."""
+
+    def __init__(self, inner: Device) -> None:
+        super().__init__(inner)
+        self._by_handle: dict[int, CheckedStream] = {}
+
+    def stream(self, name: str) -> Stream:
+        made = super().stream(name)
+        assert isinstance(made, CheckedStream)
+        made.launch(lambda handle: self._by_handle.update({handle: made}))
+        return made
+
+    def wrote(self, handle: int, surface: HostArray) -> None:
+        """Raises `Hazard` where an earlier access is not behind this one's stream."""
+        self.ledger.note(self._by_handle[handle], surface, writes=True)
 
 
 def read(path: Path, nvdec: Nvdec | None = None) -> list[Frame]:

@@ -73,6 +73,7 @@ class FakeNvdec:
     swaps: int = 0  # this picture comes before the one that it follows
     says_at: tuple[int, str] = (0, "")
     spoils: int = 0  # from this picture on one sample is another one
+    wrote: Callable[[int, HostArray], None] = lambda handle, surface: None  # told of every surface that is enqueued
     made: list[FakeDecoder] = field(default_factory=list["FakeDecoder"])
 
     def module(self) -> ModuleType:
@@ -113,7 +114,7 @@ class FakeDecoder:
     """PyNvDecoder."""
 
     def __init__(self, library: FakeNvdec, codec: str, handle: int) -> None:
-        self._library, self._stream = library, library.cuda.streams[handle]
+        self._library, self._handle, self._stream = library, handle, library.cuda.streams[handle]
         self._context = CodecContext.create(NAMES[codec], "r")
         self._context.thread_count = 1
         self._surfaces: list[HostArray] = []
@@ -124,6 +125,7 @@ class FakeDecoder:
     def Decode(self, packet: Any) -> list[SimpleNamespace]:  # noqa: N802  (the library's name)
         """What has come of all packets so far, less what is held back."""
         for surface in self._surfaces:
+            self._library.wrote(self._handle, surface)
             self._stream.put(lambda surface=surface: surface.fill(POISON))
         data = bytes(bytes_at(packet.bsl_data, packet.bsl)) if packet.bsl else None
         self._packets += 1
@@ -183,6 +185,7 @@ class FakeDecoder:
         while len(self._surfaces) <= place:
             self._surfaces.append(np.full(data.nbytes, POISON, np.uint8))
         surface = self._surfaces[place]
+        self._library.wrote(self._handle, surface)
         self._stream.put(lambda: np.copyto(surface, data))
         said.timestamp = number
         said.GetPtrToPlane = lambda plane: int(surface.ctypes.data)

@@ -22,6 +22,7 @@ from runtime.nvdec import NvdecVideo
 from runtime.video import VideoReader, coded, unsuited
 from tests.clips import Clip, remux, write_clip
 from tests.decoded import LATE, OPEN_GOP, PLAIN, SOUND, assert_same, damaged, nvdec_of, read
+from tests.ordered import Hazard
 from tests.stand_in_cuda import FakeCuda
 from tests.stand_in_nvdec import FakeNvdec
 
@@ -68,13 +69,18 @@ def test_however_late_the_gpu_is(delays: list[float], plain: Path) -> None:
     assert nvdec.stopped == []
 
 
-def test_a_download_that_is_not_behind_the_decoder_is_noticed(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On another stream surfaces hold what is not yet, or no longer, the picture: that the other tests can fail."""
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_download_that_is_not_behind_the_decoder_is_noticed(
+    waits: bool, plain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On another stream it needs the decoder's event: that the other tests can fail."""
     downloaded = NvdecVideo._downloaded
 
     def astray(self: NvdecVideo, frame: Any) -> Any:
         own, self._stream = self._stream, self._device.stream("astray")
         try:
+            if waits:
+                self._stream.wait(own.mark())
             coming = downloaded(self, frame)
             self._stream.mark().wait()
         finally:
@@ -83,9 +89,13 @@ def test_a_download_that_is_not_behind_the_decoder_is_noticed(plain: Path, monke
         return coming
 
     monkeypatch.setattr(NvdecVideo, "_downloaded", astray)
-    with nvdec_of(FakeNvdec(FakeCuda(delays=(0.001,)))) as nvdec:
-        assert_same(read(plain, nvdec), read(plain))
-    assert "decodes the first pictures otherwise" in nvdec.stopped[0]
+    with nvdec_of(FakeNvdec(FakeCuda(delays=(0.0002,)))) as nvdec:
+        if waits:
+            assert_same(read(plain, nvdec), read(plain))
+            assert nvdec.stopped == []
+            return
+        with pytest.raises(Hazard, match="astray reads what nvdec writes, and no event is between them"):
+            read(plain, nvdec)
 
 
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {

@@ -10,6 +10,7 @@ knows what to say of damage.
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ from runtime.nvdec import Coded, DecoderFault, Nvdec, Picture
 
 ANNEX_B = {"h264": "h264_mp4toannexb", "hevc": "hevc_mp4toannexb"}  # what gives packets the form that NVDEC reads
 TELLS_DAMAGE = frozenset({"h264", "hevc"})  # of these NVDEC says when it hid damage in a picture
+
+
+MOST_HELD = 64  # pictures that wait for an earlier packet's; more than any structure of B-frames asks for
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,9 @@ class _Order:
 
     Packets are numbered, and the number is the time that NVDEC is told and gives back with the picture: so it does not
     matter what the library makes of times, and a picture that it made up has the number of no packet.
+
+    That a picture is damaged is told when it is shown, and B-frames that were made of it are shown before.  So one is
+    given when all packets before its own, of which alone it can be made, have given theirs.
     """
 
     def __init__(self) -> None:
@@ -126,7 +133,8 @@ class _Order:
         self._first_pts: int | None = None
         self._last_pts: int | None = None
         self._hidden: set[int] = set()  # numbers of packets whose pictures an edit list hides
-        self._times: dict[int, int] = {}  # by number, of those that have not come
+        self._times: dict[int, int] = {}  # by number, ascending, of those that have not come
+        self._held: deque[tuple[int, Decoded]] = deque()  # with their numbers, in the order in which they are shown
         self._expected: list[int] = []  # heap of the same times, the hidden ones' aside
 
     def sent(self, packet: Packet[Any]) -> int:
@@ -151,7 +159,7 @@ class _Order:
         return self._sent
 
     def placed(self, pictures: list[Picture]) -> Iterator[Decoded]:
-        """The pictures with their times, those that are hidden left out; raises `DecoderFault`."""
+        """What is certain now, with its time, hidden pictures left out; raises `DecoderFault`."""
         for picture in pictures:
             pts = self._times.pop(picture.number, None)
             if pts is None:
@@ -163,12 +171,16 @@ class _Order:
             if self._last_pts is not None and pts <= self._last_pts:
                 raise DecoderFault("two pictures are shown at one time")
             self._last_pts = pts
+            self._held.append((picture.number, Decoded(pts, picture.planes)))
+        if len(self._held) > MOST_HELD:
+            raise DecoderFault("the picture of an earlier packet does not come")
+        while self._held and self._held[0][0] < next(iter(self._times), self._sent + 1):
             self._given += 1
-            yield Decoded(pts, picture.planes)
+            yield self._held.popleft()[1]
 
     def ended(self, declared: int | None) -> None:
         """Raises `DecoderFault` where pictures did not come, or the container promises others."""
-        if self._expected:
-            raise DecoderFault(f"{len(self._expected)} pictures did not come")
+        if self._times:
+            raise DecoderFault(f"{len(self._times)} pictures did not come")
         if declared is not None and declared != self._given:
             raise DecoderFault(f"{self._given} pictures came, the container promises {declared}")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from itertools import islice
@@ -117,13 +118,13 @@ class VideoReader:
     def _tried(self, nvdec: Nvdec) -> Generator[Frame, None, None]:
         """NVDEC's frames; raises `DecoderFault` where the first ones are not libav's to the last bit."""
         with closing(self._read()) as by_libav:
-            wanted = list(islice(by_libav, TRIED))
+            wanted = deque(islice(by_libav, TRIED))
         self._begin_anew()
         with closing(decoded(self.info, nvdec)) as pictures:
             for picture in pictures:
                 index = self._ledger.counted
                 frame = Frame(index, picture.pts, picture.planes, self.info.layout, self.info.colour)
-                if index < TRIED and not (index < len(wanted) and _same(frame, wanted[index])):
+                if index < TRIED and not (wanted and _same(frame, wanted.popleft())):
                     raise DecoderFault("it decodes the first pictures otherwise than the CPU")
                 self._ledger.kept()
                 yield frame

@@ -72,6 +72,7 @@ class FakeNvdec:
     repeats: int = 0
     swaps: int = 0  # this picture comes before the one that it follows
     says_at: tuple[int, str] = (0, "")
+    damages: int = 0  # this packet's picture is concealed, and so other ones are that come of it; told when it is shown
     spoils: int = 0  # from this picture on one sample is another one
     wrote: Callable[[int, HostArray], None] = lambda handle, surface: None  # told of every surface that is enqueued
     made: list[FakeDecoder] = field(default_factory=list["FakeDecoder"])
@@ -173,7 +174,8 @@ class FakeDecoder:
         samples = np.concatenate([plane.reshape(-1) for plane in (luma, *chroma)])
         if layout.bits > 8:
             samples = samples << np.uint16(16 - layout.bits)
-        if self._library.spoils and self.pictures >= self._library.spoils:
+        concealed = self._library.damages and (picture.pts or 0) >= self._library.damages
+        if concealed or (self._library.spoils and self.pictures >= self._library.spoils):
             samples[7] ^= 1 << (16 - layout.bits if layout.bits > 8 else 0)
         name = SURFACES[layout.chroma_shift_x, layout.chroma_shift_y][layout.bits > 8]
         shape = [picture.height, picture.width, 1]
@@ -184,6 +186,8 @@ class FakeDecoder:
         """The picture in surface number `place`, which the stream will write."""
         while len(self._surfaces) <= place:
             self._surfaces.append(np.full(data.nbytes, POISON, np.uint8))
+        if number == self._library.damages:
+            _print(f"Decode Error occurred for picture {number}\n")
         surface = self._surfaces[place]
         self._library.wrote(self._handle, surface)
         self._stream.put(lambda: np.copyto(surface, data))

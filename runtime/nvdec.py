@@ -32,6 +32,7 @@ _SURFACES = {(1, 1): ("NV12", "P016"), (1, 0): ("NV16", "P216"), (0, 0): ("YUV44
 _FIRST_GPU = 0  # which runtime/_device_cuda.py takes
 _MACROBLOCK = 16
 _UNDER_WAY = 3  # pictures that are downloaded and unpacked while the next ones are decoded
+_TYPE = "Error Type :"  # what the line of the library's errors begins with that says what went wrong
 _SAID = "error"  # what a line has in it that the library prints when it hid damage; see docs/adr/0018
 
 
@@ -102,7 +103,7 @@ class Nvdec:
                 _FIRST_GPU, codec, library.cudaVideoChromaFormat.__members__[chroma], layout.bits
             )
         except self._errors as error:
-            return f"PyNvVideoCodec cannot be used here: {_first_line(error)}"
+            return f"PyNvVideoCodec cannot be used here: {_reason(error)}"
         if not caps["supported"]:
             form = f"{':'.join(chroma)} with {layout.bits} bits"
             return f"this GPU's NVDEC does not decode {coded.codec} in {form}"
@@ -127,7 +128,7 @@ class Nvdec:
             with self._overheard.listening() as heard:
                 result = work()
         except self._errors as error:
-            raise DecoderFault(f"it failed: {_first_line(error)}") from error
+            raise DecoderFault(f"it failed: {_reason(error)}") from error
         if _SAID in heard.text.lower():
             raise DecoderFault(f"it met damage: {heard.text.strip().splitlines()[0]}")
         return result
@@ -254,10 +255,10 @@ def _load() -> Any:
         return importlib.import_module("PyNvVideoCodec")
     except ModuleNotFoundError as error:
         if error.name != _LIBRARY:
-            raise DecoderFault(f"PyNvVideoCodec cannot be used here: {_first_line(error)}") from error
+            raise DecoderFault(f"PyNvVideoCodec cannot be used here: {_reason(error)}") from error
         raise DecoderFault("PyNvVideoCodec is not installed (pip install PyNvVideoCodec)") from error
     except (ImportError, OSError, RuntimeError) as error:
-        raise DecoderFault(f"PyNvVideoCodec cannot be used here: {_first_line(error)}") from error
+        raise DecoderFault(f"PyNvVideoCodec cannot be used here: {_reason(error)}") from error
 
 
 def _too_large(coded: Coded, caps: dict[str, int]) -> str | None:
@@ -270,6 +271,8 @@ def _too_large(coded: Coded, caps: dict[str, int]) -> str | None:
     return f"this GPU's NVDEC decodes {coded.codec} of {least} to {most} pixels, not of {width}x{height}"
 
 
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
+def _reason(error: Exception) -> str:
+    """In one line; the library's own errors have it in the third, and source files around it."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    told = next((line for line in lines if line.startswith(_TYPE)), lines[0])
+    return told.removeprefix(_TYPE).strip().rstrip(".")

@@ -31,6 +31,11 @@ from tests.stand_in_cuda import FakeCuda, bytes_at
 NAMES = {"H264": "h264", "HEVC": "hevc", "VP9": "libvpx-vp9", "AV1": "libdav1d"}
 SURFACES = {(1, 1): ("NV12", "P016"), (1, 0): ("NV16", "P216"), (0, 0): ("YUV444", "YUV444_16Bit")}
 POISON = 0xEE
+REFUSAL = """HandlePictureDecode :
+Error code : 999
+Error Type : m_api.cuvidDecodePicture(m_hDecoder, pPicParams) returned error 999
+at NvDecoder.cpp:1000
+"""
 LATE = 4  # pictures that the library holds back, as its documentation says of the latency that it has unless told
 
 Surface = tuple[HostArray, SimpleNamespace]  # its bytes, and what is said of them
@@ -131,7 +136,7 @@ class FakeDecoder:
         data = bytes(bytes_at(packet.bsl_data, packet.bsl)) if packet.bsl else None
         self._packets += 1
         if self._packets == self._library.fails_at:
-            raise PyNvVCException("HandlePictureDecode : cuvidDecodePicture returned error 999\nError code : 999")
+            raise PyNvVCException(REFUSAL)
         if self._packets == self._library.says_at[0]:
             _print(self._library.says_at[1])
         self._held.extend(self._decoded(data, packet.pts))

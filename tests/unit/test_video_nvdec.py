@@ -99,8 +99,8 @@ def test_a_download_that_is_not_behind_the_decoder_is_noticed(
 
 
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
-    "fails at once": ({"fails_at": 1}, r"frame 0: it failed: HandlePictureDecode : cuvid.* returned error 999;"),
-    "fails later": ({"fails_at": 20}, r"frame \d+: it failed: HandlePictureDecode"),
+    "fails at once": ({"fails_at": 1}, r"frame 0: it failed: m_api\.cuvid.* returned error 999; the CPU"),
+    "fails later": ({"fails_at": 20}, r"frame \d+: it failed: m_api"),
     "loses a picture": ({"drops": 12}, r"frame \d+: a picture is missing, or came out of its turn;"),
     "loses the first": ({"drops": 1}, r"frame 0: a picture is missing"),
     "loses the last": ({"drops": 24}, r"frame \d+: 1 pictures did not come;"),

@@ -63,6 +63,8 @@ def _preparing(machine: Machine, request: Request) -> Iterator[Step]:
 def _on_gpu(machine: Machine, request: Request) -> Iterator[Step]:
     """Tests, engines, frames, speed."""
     yield _tests(machine, Step("tests", limit_s=900), ())
+    able = machine.able((*_RUN, "pycuda", "PyNvVideoCodec"))
+    yield _in(able, Step("decode", limit_s=300), "-m", "bench._gpu_decode", str(request.work))
     for variant in request.variants:
         yield from _engines(machine, request.work, variant)
         yield from _frames(machine, request.work, variant)

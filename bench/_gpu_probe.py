@@ -21,6 +21,7 @@ MODULES = {  # what a step may need, and the distributions whose version is name
     "onnx": "onnx",
     "onnxruntime": "onnxruntime",
     "PIL": "pillow",
+    "PyNvVideoCodec": "PyNvVideoCodec",
     "polygraphy": "polygraphy",
     "pycuda": "pycuda",
     "pytest": "pytest",

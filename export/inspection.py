@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from export import targets
+from export.targets._target import Options
 from runtime.bundle import Bundle, EngineRecord, FileRecord, ParityRecord, StageSpec, TensorSpec, read_bundle
 from runtime.engines import Machine, remedy, unverified, why_not
 from runtime.errors import FileDamaged, FileMissing
@@ -25,7 +26,9 @@ def machine(target: str, gpu: Gpu | None) -> Machine:
     installed = compiler is not None and compiler.installed()
     version = compiler.version() if compiler is not None and installed else None
     portable = compiler is not None and compiler.portable
-    return Machine(target, version, gpu and gpu.capability, gpu and gpu.name, portable)
+    one_and_more = Options(frames=(1, 1, 2))
+    ranges = compiler is not None and installed and compiler.refuse(one_and_more, "float32") is None
+    return Machine(target, version, gpu and gpu.capability, gpu and gpu.name, portable, ranges)
 
 
 def _lines(bundle: Bundle, machines: dict[str, Machine]) -> Iterator[str]:
@@ -50,7 +53,7 @@ def _lines(bundle: Bundle, machines: dict[str, Machine]) -> Iterator[str]:
     for name in sorted(compiled & machines.keys()):
         if not all(_one_fits(bundle, stage, machines[name]) for stage in manifest.stages):
             yield ""
-            yield f"{name} cannot run this bundle here. {remedy(bundle.root, machines[name])}"
+            yield f"{name} cannot run this bundle here. {remedy(bundle, machines[name])}"
 
 
 def _graphs(bundle: Bundle, stage: StageSpec, parity: list[ParityRecord]) -> Iterator[str]:

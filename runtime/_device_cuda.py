@@ -37,5 +37,8 @@ class CudaDevice:
     def bound(self) -> AbstractContextManager[None]:
         return self._gpu.bound()
 
+    def context(self) -> int:
+        return self._gpu.handle
+
     def kernels(self, image: Callable[[], KernelImage]) -> Kernels | None:
         return CudaKernels(self._gpu, image())

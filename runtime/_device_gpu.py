@@ -57,6 +57,11 @@ class Gpu:
             self.name = str(device.name())
             self._context = device.retain_primary_context()
 
+    @property
+    def handle(self) -> int:
+        """The context, as the driver's C interface has it."""
+        return int(self._context.handle)
+
     @contextmanager
     def bound(self) -> Generator[None, None, None]:
         """Inside it the calling thread may use the GPU."""

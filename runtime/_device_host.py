@@ -177,6 +177,9 @@ class HostDevice:
     def bound(self) -> AbstractContextManager[None]:
         return nullcontext()
 
+    def context(self) -> int:
+        return 0
+
     def kernels(self, image: Callable[[], KernelImage]) -> Kernels | None:
         """None, and `image` is not even read."""
         return None

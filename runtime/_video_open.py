@@ -15,6 +15,7 @@ from runtime._video_sequence import names_sequence
 from runtime._video_still import is_still
 from runtime.errors import InputError, UsageError
 from runtime.frame import Frame
+from runtime.nvdec import Nvdec
 
 USUAL_RATE = Fraction(25)  # frames a second of pictures that say nothing of it
 
@@ -51,20 +52,25 @@ class FrameReader(Protocol):
 
 
 def open_reader(
-    path: Path, *, keep_going: bool = False, deinterlace: bool = False, fps: Fraction | None = None
+    path: Path,
+    *,
+    keep_going: bool = False,
+    deinterlace: bool = False,
+    fps: Fraction | None = None,
+    nvdec: Nvdec | None = None,
 ) -> FrameReader:
     """The frames of the video at `path`, or of the pictures in a folder or of a pattern like `in/%05d.png`.
 
     Pictures are shown `fps` to the second, 25 unless given.  Interlaced video is refused unless `deinterlace` makes
-    progressive frames of it, one a frame.  Raises `InputError`, and `UsageError` for an `fps` with a video; damage as
-    `VideoReader` and `ImageReader` say.
+    progressive frames of it, one a frame.  `nvdec` decodes a video that `runtime/decoding.py` found fit for it.  Raises
+    `InputError`, and `UsageError` for an `fps` with a video; damage as `VideoReader` and `ImageReader` say.
     """
     if names_sequence(path):
         return ImageReader(path, USUAL_RATE if fps is None else fps, keep_going=keep_going)
     if fps is not None:
         raise UsageError(f"{path}: a video has times of its own; --fps is for a folder or a pattern of pictures")
     try:
-        return VideoReader(path, keep_going=keep_going, deinterlace=deinterlace)
+        return VideoReader(path, keep_going=keep_going, deinterlace=deinterlace, nvdec=nvdec)
     except InputError:
         if not is_still(path):
             raise

@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Generator, Iterator
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import cast
 
+import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
@@ -22,10 +26,13 @@ from runtime._video_extent import cut_short
 from runtime._video_file import alpha_beside, demuxed, opened, probe, video_stream
 from runtime._video_formats import ALPHA, alpha_of, layout_of, planar, planar_name, planes_of
 from runtime._video_ledger import Ledger
+from runtime._video_nvdec import decoded
 from runtime.errors import DamagedVideo, InputError
 from runtime.frame import Frame
+from runtime.nvdec import DecoderFault, Nvdec
 
 MOST_ERRORS_IN_A_ROW = 64  # of the demuxer, no packet in between; then the rest of the file is given up
+TRIED = 8  # pictures at the beginning that both decoders decode where a GPU is to decode: two groups of B-frames
 
 
 class VideoReader:
@@ -34,14 +41,25 @@ class VideoReader:
     Damage raises `DamagedVideo` where it is met, before the first frame if the file is visibly cut short; with
     `keep_going` it is passed over and described in `lost`.  Interlaced frames raise `InputError`, unless `deinterlace`
     makes one progressive frame of each.  With `alpha` the frames are the alpha channel's, grey.
+
+    `nvdec` decodes as long as what it gives is certain to be the frames that libav gives; then libav does, from the
+    frame on that is the next one.  It goes with none of the others.
     """
 
-    def __init__(self, path: Path, *, keep_going: bool = False, deinterlace: bool = False, alpha: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        keep_going: bool = False,
+        deinterlace: bool = False,
+        alpha: bool = False,
+        nvdec: Nvdec | None = None,
+    ) -> None:
         info = probe(path)
         if alpha and not info.alpha:
             raise InputError(f"{path}: has no transparency; wanted a video with an alpha channel")
         self.info = made_progressive(info) if deinterlace else info
-        self._ledger = Ledger(info.codec, info.container, info.time_base)
+        self._ledger = self._new_ledger()
         self._keep_going = keep_going
         self._alpha = alpha
         self._deinterlace = deinterlace
@@ -49,7 +67,7 @@ class VideoReader:
             raise interlaced(path, "the video is interlaced")
         self._last_pts: int | None = None
         self._zero: int | None = None  # the first frame's time where the container's clock has no zero
-        self._frames = self._read()
+        self._frames = self._read() if nvdec is None else self._read_by(nvdec)
 
     def __enter__(self) -> VideoReader:
         return self
@@ -75,6 +93,47 @@ class VideoReader:
     def close(self) -> None:
         """Close the file; the iteration is over then."""
         self._frames.close()
+
+    def _read_by(self, nvdec: Nvdec) -> Generator[Frame, None, None]:
+        """What NVDEC decodes, and where it stops the rest by libav, which decodes the beginning once more for that."""
+        last: Frame | None = None
+        try:
+            with closing(self._tried(nvdec)) as frames:
+                for last in frames:
+                    yield last
+        except DecoderFault as fault:
+            count = 0 if last is None else last.index + 1
+            nvdec.stopped.append(f"NVDEC stopped at frame {count}: {fault}; the CPU decoded from there")
+        else:
+            return
+        self._begin_anew()
+        for frame in self._read():
+            if last is None or frame.index > last.index:
+                yield frame
+            elif frame.index == last.index and frame.pts != last.pts:
+                raise InputError(
+                    f"{self.info.path}: frame {frame.index} has another time when the CPU decodes it; use --decoder cpu"
+                )
+
+    def _tried(self, nvdec: Nvdec) -> Generator[Frame, None, None]:
+        """NVDEC's frames; raises `DecoderFault` where the first ones are not libav's to the last bit."""
+        with closing(self._read()) as by_libav:
+            wanted = deque(islice(by_libav, TRIED))
+        self._begin_anew()
+        with closing(decoded(self.info, nvdec)) as pictures:
+            for picture in pictures:
+                index = self._ledger.counted
+                frame = Frame(index, picture.pts, picture.planes, self.info.layout, self.info.colour)
+                if index < TRIED and not (wanted and _same(frame, wanted.popleft())):
+                    raise DecoderFault("it decodes the first pictures otherwise than the CPU")
+                self._ledger.kept()
+                yield frame
+
+    def _begin_anew(self) -> None:
+        self._ledger, self._last_pts, self._zero = self._new_ledger(), None, None
+
+    def _new_ledger(self) -> Ledger:
+        return Ledger(self.info.codec, self.info.container, self.info.time_base)
 
     def _read(self) -> Generator[Frame, None, None]:
         cut = cut_short(self.info.path)
@@ -192,3 +251,7 @@ class VideoReader:
             except FFmpegError:
                 return whole
         return whole
+
+
+def _same(one: Frame, other: Frame) -> bool:
+    return one.pts == other.pts and all(map(np.array_equal, one.planes, other.planes))

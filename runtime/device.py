@@ -164,6 +164,10 @@ class Device(Protocol):
         """Inside it the calling thread may use the device."""
         ...
 
+    def context(self) -> int:
+        """The handle by which other libraries work where this device does; 0 on the host."""
+        ...
+
     def kernels(self, image: Callable[[], KernelImage]) -> Kernels | None:
         """The kernels of `image`, loaded; None where NumPy does their work.  Raises `DeviceFailed`, or as `image`."""
         ...

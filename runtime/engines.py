@@ -11,7 +11,6 @@ import json
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 from runtime.bundle import Bundle, Compute, EngineRecord, StageSpec
 from runtime.errors import EngineUnfit, FileDamaged, FileMissing
@@ -33,6 +32,7 @@ class Machine:
     capability: str | None  # of the GPU, such as 8.9; None: no GPU
     gpu: str | None  # its name
     portable: bool  # whether the library builds for GPUs that it is told of, and not for the one here
+    ranges: bool = False  # whether one engine of that version may take windows of several lengths
 
 
 def identity(record: EngineRecord) -> str:
@@ -65,7 +65,7 @@ def choose(bundle: Bundle, stage: StageSpec, machine: Machine, computes: Sequenc
     reasons += [f"{engine.file.path} computes in {engine.compute}, wanted {' or '.join(computes)}" for engine in others]
     said = "; ".join(dict.fromkeys(reasons)) or f"it has none for {machine.target}"
     able = any(why_not(bundle, stage, engine, machine) is None for engine in others)
-    todo = f"Leave --precision and --schedule out, or: {_ON_THE_CPU}." if able else remedy(bundle.root, machine)
+    todo = f"Leave --precision and --schedule out, or: {_ON_THE_CPU}." if able else remedy(bundle, machine)
     raise EngineUnfit(f"{bundle.root}: no engine of stage '{stage.name}' can run here: {said}. {todo}")
 
 
@@ -80,30 +80,36 @@ def short_of(bundle: Bundle, stage: StageSpec, engine: EngineRecord, machine: Ma
     least = max((engine.shapes[name][0][0] for name in _windows(stage) if engine.shapes.get(name)), default=1)
     if rule.fixed or least <= 1:
         return None
-    full = rule.targets + rule.references
+    compile_it = f"Compile for a range: {rebuild_command(bundle, machine)}, export" if machine.ranges else "Export"
     return (
         f"{bundle.root}: {engine.file.path} takes windows of {least} frames or more, and a short scene has fewer. "
-        f"Compile for a range: {rebuild_command(bundle.root, machine)} --frames-range 1,{full},{full} (TensorRT 10 or "
-        f"later), export with --frames {rule.targets}+{rule.references}, or have it all the same: --backend "
+        f"{compile_it} with --frames {rule.targets}+{rule.references}, or have it all the same: --backend "
         f"{machine.target}"
     )
 
 
-def remedy(root: Path, machine: Machine) -> str:
-    """What to do where no engine of the bundle in `root` fits, as a sentence with commands."""
+def remedy(bundle: Bundle, machine: Machine) -> str:
+    """What to do where no engine of the bundle fits, as a sentence with commands."""
     otherwise = _ON_THE_CPU
     if machine.version is None:
         return f"Install {machine.target}, or: {otherwise}."
     if machine.capability is None:
         return f"Run it on a machine with an NVIDIA GPU, or: {otherwise}."
-    return f"Build one: {rebuild_command(root, machine)}; or: {otherwise}."
+    return f"Build one: {rebuild_command(bundle, machine)}; or: {otherwise}."
 
 
-def rebuild_command(root: Path, machine: Machine) -> str:
-    """The command that compiles the bundle's own graphs for this machine, engines for other GPUs kept."""
-    command = ["python", "export.py", "--compile", str(root), "--target", machine.target]
+def rebuild_command(bundle: Bundle, machine: Machine) -> str:
+    """The command that compiles the bundle's own graphs for this machine, engines for other GPUs kept.
+
+    For all windows of the bundle's own schedule, the short ones of short scenes too, where that is possible.
+    """
+    command = ["python", "export.py", "--compile", str(bundle.root), "--target", machine.target]
     if machine.portable and machine.capability is not None:
         command += ["--compute-capabilities", machine.capability]
+    rule = bundle.manifest.schedule
+    if machine.ranges and not rule.fixed:
+        full = rule.targets + rule.references
+        command += ["--frames-range", f"1,{full},{full}"]
     return shlex.join(command)
 
 

@@ -17,6 +17,7 @@ VidmendError                    exit code 2
 │   ├── EngineUnfit             no engine in the bundle fits this GPU, this library or this network
 │   └── KernelsUnfit            the bundle's kernels are called in another way than this program calls them
 ├── BackendUnavailable          the backend asked for cannot run on this machine
+├── DecoderUnavailable          the decoder asked for cannot decode this video here
 ├── DeviceFailed                no GPU, out of its memory, or it was lost
 ├── CheckpointError             weights that cannot be read or do not fit the network
 └── ExportError                 the export failed or was refused
@@ -93,6 +94,10 @@ class KernelsUnfit(BundleError):
 
 class BackendUnavailable(VidmendError):
     """The backend asked for cannot run on this machine."""
+
+
+class DecoderUnavailable(VidmendError):
+    """The decoder asked for cannot decode this video on this machine."""
 
 
 class DeviceFailed(VidmendError):

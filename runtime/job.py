@@ -9,6 +9,7 @@ from pathlib import Path
 from runtime.bundle import DEFAULT, MANIFEST
 from runtime.errors import NotABundle
 from runtime.masks import Request
+from runtime.nvdec import Nvdec
 from runtime.regions import Choice
 from runtime.session import Settings
 from runtime.video import Encoding, FrameReader, open_reader
@@ -36,10 +37,12 @@ class Job:
     overwrite: bool = False
     keep_going: bool = False  # use what decodes of a damaged video
     report: Path | None = None  # a page about the run
+    decoder: str = "auto"  # of `runtime.decoding.DECODERS`
 
-    def open(self) -> FrameReader:
-        """The video, to be read once."""
-        return open_reader(self.video, keep_going=self.keep_going, deinterlace=self.deinterlace, fps=self.fps)
+    def open(self, nvdec: Nvdec | None = None) -> FrameReader:
+        """The video, to be read once; decoded by `nvdec` where one is given."""
+        keep_going, deinterlace = self.keep_going, self.deinterlace
+        return open_reader(self.video, keep_going=keep_going, deinterlace=deinterlace, fps=self.fps, nvdec=nvdec)
 
 
 def find_bundle(name: str) -> Path:

@@ -1,12 +1,17 @@
-"""Which NVIDIA GPUs this machine has, asked of the driver's own program."""
+"""Which NVIDIA GPUs this machine has, asked of the driver's own program; and which of them CUDA shows first."""
 
 from __future__ import annotations
 
+import ctypes
 import shutil
 import subprocess
 from dataclasses import dataclass
 
-_QUERY = ("--query-gpu=name,compute_cap", "--format=csv,noheader")
+from runtime._device_graph import load_driver
+from runtime.errors import DeviceFailed
+
+_QUERY = ("--query-gpu=pci.bus_id,compute_cap,name", "--format=csv,noheader")
+_PCI_TEXT = 32  # bytes, of which 13 are used
 _PATIENCE_S = 20  # a driver that has gone astray answers never
 
 
@@ -19,7 +24,11 @@ class Gpu:
 
 
 def gpus() -> tuple[Gpu, ...]:
-    """The GPUs in the driver's order; none where there is no driver, or where it does not answer."""
+    """The GPUs, none where there is no driver, or where it does not answer.
+
+    First comes the one that CUDA shows first to this process, on which everything runs: it may be another than the
+    driver's first, by its speed, CUDA_DEVICE_ORDER or CUDA_VISIBLE_DEVICES.  The others follow in the driver's order.
+    """
     program = shutil.which("nvidia-smi")
     if program is None:
         return ()
@@ -29,5 +38,26 @@ def gpus() -> tuple[Gpu, ...]:
         return ()
     if done.returncode != 0:
         return ()
-    lines = (line.rpartition(",") for line in done.stdout.splitlines())
-    return tuple(Gpu(name.strip(), capability.strip()) for name, comma, capability in lines if comma)
+    rows = [line.split(",", 2) for line in done.stdout.splitlines() if line.count(",") >= 2]
+    found = [(_place(bus), Gpu(name.strip(), capability.strip())) for bus, capability, name in rows]
+    first = _first_of_cuda() if len(found) > 1 else None
+    return tuple(gpu for _, gpu in sorted(found, key=lambda each: each[0] != first))
+
+
+def _first_of_cuda() -> str | None:
+    """The place on the bus of CUDA's first device; None where the driver does not tell."""
+    device, text = ctypes.c_int(), ctypes.create_string_buffer(_PCI_TEXT)
+    try:
+        driver = load_driver()
+    except DeviceFailed:
+        return None
+    failed = driver.cuInit(0) or driver.cuDeviceGet(ctypes.byref(device), 0)
+    if failed or driver.cuDeviceGetPCIBusId(text, len(text), device):
+        return None
+    return _place(text.value.decode())
+
+
+def _place(bus: str) -> str:
+    """`00000000:C1:00.0` as nvidia-smi and `0000:c1:00.0` as CUDA write it, in one form."""
+    domain, _, rest = bus.strip().lower().partition(":")
+    return f"{domain.lstrip('0')}:{rest}"

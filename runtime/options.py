@@ -12,6 +12,7 @@ from runtime.arguments import OneLineParser
 from runtime.boxes import parse_box
 from runtime.bundle import DEFAULT
 from runtime.composite import MAX_FEATHER
+from runtime.decoding import AUTO, DECODERS
 from runtime.job import Job
 from runtime.masks import Request
 from runtime.program import PRECISIONS
@@ -109,6 +110,8 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     add("--streams", type=_streams, metavar="N", help=streams)
     graph = "record what a GPU repeats and launch it as one (default: yes)"
     add("--cuda-graph", action=argparse.BooleanOptionalAction, default=True, help=graph)
+    decoder = "auto: the GPU's own where the network runs on that GPU and it can, else the CPU (default: %(default)s)"
+    add("--decoder", default=AUTO, choices=DECODERS, help=decoder)
     add("--json", action="store_true", help="print the summary as JSON, a line for each video")
     add("--list-backends", action="store_true", help="say what can run on this machine, and stop")
 
@@ -134,6 +137,7 @@ def jobs(options: argparse.Namespace) -> Iterator[Job]:
             overwrite=options.overwrite,
             keep_going=options.keep_going,
             report=options.report,
+            decoder=options.decoder,
         )
 
 

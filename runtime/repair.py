@@ -10,6 +10,7 @@ from dataclasses import replace
 from runtime import backends
 from runtime._video_extent import cut_short
 from runtime.cuts import no_cuts, open_cuts
+from runtime.decoding import decide
 from runtime.fingerprint import fingerprint
 from runtime.frame import Frame, Masked
 from runtime.job import Job
@@ -51,6 +52,7 @@ class _Run:
         self._progress = progress
         self._chosen = backends.choose(job.backend, outlook.bundle, precision_of(outlook.bundle, job.settings))
         self._session = Session(outlook.bundle, self._chosen.backend, job.settings)
+        self._decoding = decide(job, outlook.info, self._session.device)
         self._cuts = open_cuts(job.cuts, outlook.info) if outlook.regions else no_cuts()
         self._resumed = 0
         self._written = 0
@@ -61,6 +63,8 @@ class _Run:
         """Write the whole result, or nothing."""
         job, info = self._job, self._outlook.info
         with ExitStack() as stack:
+            if self._decoding.nvdec is not None:  # the reader that is open knows of no GPU
+                self._reader = stack.enter_context(job.open(self._decoding.nvdec))
             masks = stack.enter_context(closing(open_masks(self._outlook.request, info)))
             work = stack.enter_context(
                 open_work(job.out, self._fingerprint(), resume=job.resume, overwrite=job.overwrite)
@@ -92,6 +96,7 @@ class _Run:
             overlap=session.clock.overlap(),
             bundle=str(outlook.bundle.root),
             backend=self._chosen.name,
+            decoder=self._decoding.name,
             precision=session.precision,
             schedule=job.settings.schedule,
             quality=job.settings.quality,
@@ -100,9 +105,12 @@ class _Run:
             ),
             cuts=tuple(self._cuts.found),
             copied=False,
-            notes=(*outlook.info.notes, *outlook.notes, *self._chosen.notes, *session.notes, *self._notes, *empty),
+            notes=(*outlook.info.notes, *outlook.notes, *self._chosen.notes, *self._told(), *self._notes, *empty),
             lost=tuple(self._reader.lost),
         )
+
+    def _told(self) -> tuple[str, ...]:
+        return (*self._session.notes, *self._decoding.notes)
 
     def _masked(self, masks: MaskSource) -> Iterator[Masked]:
         for frame, cut in self._cuts.marked(self._reader):
@@ -119,7 +127,7 @@ class _Run:
 
     def _again(self) -> Generator[Frame, None, None]:
         """The frames a second time, for a session that cannot hold them."""
-        with self._job.open() as reader:
+        with self._job.open(self._decoding.nvdec) as reader:
             yield from reader
 
     def _fingerprint(self) -> str:
@@ -150,6 +158,7 @@ def _copied(job: Job, outlook: Outlook, started: float) -> Summary:
         overlap=0.0,
         bundle=str(outlook.bundle.root),
         backend="none",
+        decoder="none",
         precision="none",
         schedule=job.settings.schedule,
         quality=job.settings.quality,

@@ -13,7 +13,7 @@ from runtime.bundle import Bundle, Compute, TensorSpec
 from runtime.clip import Agenda, Preparing, Staged, prepare, shots
 from runtime.clock import Clock
 from runtime.composite import Finish
-from runtime.device import Form, Pool
+from runtime.device import Device, Form, Pool
 from runtime.devices import MakeDevice, open_device
 from runtime.frame import Frame, Masked
 from runtime.numbers import NUMPY_NAMES
@@ -85,6 +85,11 @@ class Session:
         self._work = PixelWork(self._device, bundle, manner, self.clock)
         self.picture = (self._rule.width, self._rule.height)  # what the network sees at once, in pixels
         self.precision = stages.computes_in()  # the types, for people
+
+    @property
+    def device(self) -> Device:
+        """Where the network runs."""
+        return self._device
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -80,5 +80,5 @@ def _engines(bundle: Bundle, machine: Machine, computes: tuple[Compute, ...]) ->
         engines.choose(bundle, stage, machine, computes)  # raises for the first stage that has none
     raise EngineUnfit(
         f"{bundle.root}: the engines that can run here have another type in one stage than in the next. "
-        f"{engines.remedy(bundle.root, machine)}"
+        f"{engines.remedy(bundle, machine)}"
     )

@@ -23,6 +23,7 @@ class Summary:
     overlap: float  # seconds in which two or more of them were at work at once
     bundle: str
     backend: str
+    decoder: str  # "cpu", "nvdec", or "nvdec+cpu" where the CPU had to go on; "none" where nothing was decoded
     precision: str
     schedule: str
     quality: str
@@ -50,7 +51,8 @@ def describe(summary: Summary) -> str:
     if summary.resumed:
         parts[0] = f"{summary.frames} frames, {summary.resumed} of them from an earlier run, the others"
         parts[0] += f" in {summary.seconds:.1f} s"
-    parts.append(f"{summary.fps:.2f} fps on {summary.backend} {summary.precision}")
+    decoded = "" if summary.decoder == "cpu" else f", decoded by {summary.decoder}"
+    parts.append(f"{summary.fps:.2f} fps on {summary.backend} {summary.precision}{decoded}")
     parts.append(_count(len(summary.regions), "region"))
     parts.append(_cuts(summary.cuts))
     busy = ", ".join(f"{stage} {seconds / summary.seconds:.0%}" for stage, seconds in _longest_first(summary.busy))

@@ -12,6 +12,7 @@ from typing import Protocol
 from runtime._video_codecs import CODECS, Encoding
 from runtime._video_copy import copy_video, copyable
 from runtime._video_file import VideoInfo, probe
+from runtime._video_nvdec import coded, unsuited
 from runtime._video_open import FrameReader, open_alpha, open_reader
 from runtime._video_pictures import PATTERN, ImageWriter
 from runtime._video_reader import VideoReader
@@ -33,6 +34,7 @@ __all__ = [
     "VideoWriter",
     "Work",
     "check_output",
+    "coded",
     "copy_video",
     "copyable",
     "open_alpha",
@@ -41,6 +43,7 @@ __all__ = [
     "open_writer",
     "probe",
     "sample_frames",
+    "unsuited",
 ]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 RUN = ("av", "cv2", "numpy", "PIL", "rich", "scenedetect")
 TORCH_SIDE = (*RUN, "torch", "onnx", "onnxruntime", "polygraphy", "safetensors")
-ENGINE_SIDE = (*RUN, "pycuda", "pytest", "pytest_timeout", "hypothesis", "tensorrt")
+ENGINE_SIDE = (*RUN, "PyNvVideoCodec", "pycuda", "pytest", "pytest_timeout", "hypothesis", "tensorrt")
 
 
 def answer(modules: tuple[str, ...], *, cuda: bool = False, engines: bool = False) -> dict[str, Any]:
@@ -44,7 +44,9 @@ def interpreter(path: Path, told: Mapping[str, Any], steps: Mapping[str, str]) -
 
 def driver(folder: Path, name: str = "NVIDIA Made-Up", capability: str = "9.0") -> None:
     """An nvidia-smi that knows one GPU."""
-    text = f'case "$1" in\n  *driver_version*) echo 999.99 ;;\n  *) echo "{name}, {capability}" ;;\nesac'
+    text = (
+        f'case "$1" in\n  *driver_version*) echo 999.99 ;;\n  *) echo "00000000:01:00.0, {capability}, {name}" ;;\nesac'
+    )
     script(folder / "nvidia-smi", text)
 
 

@@ -170,6 +170,9 @@ class CheckedDevice:
     def bound(self) -> AbstractContextManager[None]:
         return self._inner.bound()
 
+    def context(self) -> int:
+        return self._inner.context()
+
     def kernels(self, image: Callable[[], KernelImage]) -> Kernels | None:
         loaded = self._inner.kernels(image)
         return None if loaded is None else CheckedKernels(loaded)

@@ -29,6 +29,7 @@ SUMMARY = Summary(
     overlap=0.5,
     bundle="bundle",
     backend="null",
+    decoder="cpu",
     precision="fp32",
     schedule="steady",
     quality="standard",

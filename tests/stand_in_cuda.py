@@ -47,7 +47,7 @@ class FakeCuda:
         delays: Sequence[float] = (0.0,),
         driver_version: int = 13000,
     ) -> None:
-        self.driver_version = driver_version
+        self.driver_version, self.context = driver_version, 4711
         self.free_bytes = memory_bytes
         self.allocated: list[HostArray] = []  # kept: streams know addresses, and CUDA frees behind what they still do
         self.left = lost_after
@@ -245,7 +245,7 @@ class _Contexts(threading.local):
 
 class _Device:
     def __init__(self, cuda: FakeCuda) -> None:
-        self._cuda = cuda
+        self._cuda, self.handle = cuda, cuda.context
 
     def name(self) -> str:
         return "Fake GPU"

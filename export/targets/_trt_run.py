@@ -1,4 +1,9 @@
-"""The process that runs one engine once: python -m export.targets._trt_run REQUEST.json RESULT.json."""
+"""The process that runs one engine once: python -m export.targets._trt_run REQUEST.json RESULT.json.
+
+Not the runtime's program, though it could be imported here.  That one is handed buffers whose shapes its caller knows
+from a stage of a manifest, holds the engine's ports against that stage, and refuses with what to do with the bundle.
+An engine on trial has none of it: it is in no bundle yet, and what it takes and gives is asked of itself.
+"""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def library() -> Any:
 
 
 def gpu() -> tuple[str, str] | None:
-    """The GPU that is built on: the driver's first."""
+    """The GPU that is built on: CUDA's first."""
     found = gpus()
     return (found[0].name, found[0].capability) if found else None
 

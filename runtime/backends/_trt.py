@@ -14,7 +14,7 @@ from typing import Any
 from runtime.backends._trt_cache import RuntimeCache
 from runtime.backends._trt_engine import Log, make_logger, read_ports
 from runtime.backends._trt_program import TrtProgram
-from runtime.bundle import Compute
+from runtime.bundle import Compute, read_bundle
 from runtime.device import Memory
 from runtime.engines import Machine, remedy
 from runtime.errors import DeviceFailed, EngineUnfit, VidmendError
@@ -36,6 +36,7 @@ class TrtBackend:
     rank: int
     oldest: tuple[int, ...]  # version that is known to work
     portable: bool  # whether it builds for GPUs that it is told of
+    ranges_from: tuple[int, ...]  # version from which one engine may take windows of several lengths
     compiles: bool  # whether kernels are compiled when an engine is opened, and worth keeping
 
     memory: Memory = "cuda"
@@ -62,7 +63,8 @@ class TrtBackend:
         """As `Backend.machine`; asked only where `why_not` is None."""
         gpu = next(iter(gpus()), None)
         version = str(self.library().__version__)
-        return Machine(self.target, version, gpu and gpu.capability, gpu and gpu.name, self.portable)
+        ranges = _numbers(version) >= self.ranges_from
+        return Machine(self.target, version, gpu and gpu.capability, gpu and gpu.name, self.portable, ranges)
 
     def precision(self, asked: Precision, compute: Compute = "float32") -> str:
         """The engine's own type."""
@@ -91,7 +93,7 @@ class TrtBackend:
             return DeviceFailed(
                 f"{request.path}: {reason}. Close what else runs on the GPU, or use the CPU: --backend onnxruntime"
             )
-        return EngineUnfit(f"{request.path}: {reason}. {remedy(request.path.parent, self.machine())}")
+        return EngineUnfit(f"{request.path}: {reason}. {remedy(read_bundle(request.path.parent), self.machine())}")
 
 
 def _numbers(version: str) -> tuple[int, ...]:

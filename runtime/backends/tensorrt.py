@@ -22,5 +22,6 @@ BACKEND = TrtBackend(
     rank=2,
     oldest=(8, 5),
     portable=False,
+    ranges_from=(10,),
     compiles=False,
 )

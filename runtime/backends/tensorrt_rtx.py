@@ -25,5 +25,6 @@ BACKEND = TrtBackend(
     rank=4,
     oldest=(1, 7),
     portable=True,
+    ranges_from=(1,),
     compiles=True,
 )

@@ -105,6 +105,7 @@ def leaves_vendors_to_their_files(source: Source) -> Iterator[str]:
             continue
         homes = {f"runtime/backends/{library}.py", f"export/targets/{library}.py"}
         homes |= {"runtime/_device_gpu.py"} if library == "pycuda" else set()
+        homes = {"runtime/nvdec.py"} if library == "PyNvVideoCodec" else homes
         homes |= {"export/_int8_qdq.py"} if library == "onnxruntime" else set()  # its passes over graphs, docs/adr/0015
         if source.path not in homes:
             yield source.at(node, f"imports {library}, which belongs in {' or '.join(sorted(homes))}")

@@ -60,6 +60,8 @@ BREACHES: tuple[tuple[Rule, str, str], ...] = (
     (rules.leaves_vendors_to_their_files, "export/targets/onnx.py", "def f():\n    from tensorrt import Builder"),
     (rules.leaves_vendors_to_their_files, "calib/demo.py", "def f():\n    import tensorrt"),
     (rules.leaves_vendors_to_their_files, "runtime/stages.py", "def f():\n    import pycuda.driver"),
+    (rules.leaves_vendors_to_their_files, "runtime/_video_nvdec.py", "def f():\n    import PyNvVideoCodec"),
+    (rules.leaves_vendors_to_their_files, "runtime/nvdec.py", "import PyNvVideoCodec"),
     (rules.leaves_vendors_to_their_files, "runtime/cli.py", "def f():\n    importlib.import_module('openvino')"),
     (rules.knows_no_network_by_name, "runtime/x.py", "if name == 'sttn':\n    pass"),
     (rules.knows_no_network_by_name, "export/x.py", "class SttnExporter:\n    pass"),

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from export.choice import parse_capabilities
+from export.engines import lengths
 from export.inspection import inspect
-from export.options import build_parser
+from export.options import build_parser, engine_options
+from runtime import machine
 from runtime.bundle import Bundle, EngineRecord, StageSpec, file_record, read_bundle, write_manifest
-from runtime.engines import Machine, choose, identity, rebuild_command, unverified, why_not
+from runtime.engines import Machine, choose, identity, rebuild_command, short_of, unverified, why_not
 from runtime.errors import EngineUnfit, VidmendError
 from runtime.machine import Gpu, gpus
 from tests.tiny import tiny_bundle
@@ -123,10 +125,33 @@ def test_an_engine_that_does_not_fit_is_one_line_with_reason_and_remedy(
 
 
 def test_the_command_that_rebuilds_is_one_that_the_parser_takes(opened: Bundle) -> None:
-    command = rebuild_command(opened.root, HERE).split()
+    command = rebuild_command(opened, HERE).split()
     options = build_parser().parse_args(command[2:])
     assert (options.compile, options.target) == (opened.root, "tensorrt_rtx")
     assert parse_capabilities(options.compute_capabilities) == ("8.9",)
+    assert options.frames_range is None
+
+
+def test_the_command_that_rebuilds_builds_for_every_window_of_the_schedule(opened: Bundle) -> None:
+    """Without fixed windows a short scene has short ones; what the command's options make of the shapes takes all."""
+    rule, able = opened.manifest.schedule, replace(HERE, ranges=True)
+    built = engine_options(build_parser().parse_args(rebuild_command(opened, able).split()[2:]))
+    assert not rule.fixed
+    full = rule.targets + rule.references
+    assert lengths((rule.targets, rule.references), built.frames)["T"] == (1, full, full)
+    stage = opened.manifest.stages[1]
+    windows = next(port.name for port in stage.inputs if port.shape and port.shape[0] == "T")
+    record = opened.manifest.stages[0].engines[0]
+    for frames, machine_, told in (
+        ((full,), able, f"Compile for a range: {rebuild_command(opened, able)}, export with --frames "),
+        ((full,), HERE, "has fewer. Export with --frames "),
+        ((1, full, full), able, None),
+    ):
+        engine = replace(record, shapes={windows: tuple((count, 8) for count in frames)})
+        said = short_of(opened, stage, engine, machine_)
+        assert said is None if told is None else told in str(said)
+    fixed = replace(opened.manifest, schedule=replace(rule, fixed=True))
+    assert "--frames-range" not in rebuild_command(replace(opened, manifest=fixed), able)
 
 
 def test_compatible_engines_fit_later_versions_and_other_gpus(opened: Bundle) -> None:
@@ -209,12 +234,59 @@ def test_inspection_prints_every_file_with_a_verdict(opened: Bundle, monkeypatch
     assert "decoder.onnx: unusable: " in "\n".join(inspect(opened.root))
 
 
+H200, L4 = Gpu("NVIDIA H200", "9.0"), Gpu("NVIDIA L4, the small one", "8.9")
+TWO_GPUS = f"""#!/bin/sh
+echo '00000000:01:00.0, 8.9, {L4.name}'
+echo '00000000:C1:00.0, 9.0, {H200.name}'
+"""
+
+
+class Driver:
+    """libcuda.so.1 where CUDA's first device is in that place of the bus, and the call of that name fails."""
+
+    def __init__(self, bus: bytes, fails: str = "") -> None:
+        self._bus, self._fails = bus, fails
+
+    def cuInit(self, flags: int) -> int:  # noqa: N802  (the driver's name)
+        return 100 * (self._fails == "cuInit")
+
+    def cuDeviceGet(self, device: Any, ordinal: int) -> int:  # noqa: N802
+        device._obj.value = 7
+        return 101 * (self._fails == "cuDeviceGet" or ordinal != 0)
+
+    def cuDeviceGetPCIBusId(self, text: Any, length: int, device: Any) -> int:  # noqa: N802
+        assert length > len(self._bus)
+        text.value = self._bus
+        return 1 * (self._fails == "cuDeviceGetPCIBusId" or device.value != 7)
+
+
+@pytest.mark.parametrize(
+    ("driver", "first"),
+    [
+        (Driver(b"0000:01:00.0"), L4),
+        (Driver(b"0000:c1:00.0"), H200),
+        (Driver(b"0000:C1:00.0"), H200),
+        (Driver(b"0001:c1:00.0"), L4),
+        *((Driver(b"0000:c1:00.0", name), L4) for name in ("cuInit", "cuDeviceGet", "cuDeviceGetPCIBusId")),
+    ],
+)
+def test_the_gpu_that_cuda_shows_first_comes_first(
+    driver: Driver, first: Gpu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(machine, "load_driver", lambda: driver)
+    program = tmp_path / "nvidia-smi"
+    program.write_text(TWO_GPUS)
+    program.chmod(0o755)
+    assert gpus() == (first, *({L4, H200} - {first}))
+
+
 def test_gpus_are_what_the_driver_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert gpus() == ()
     program = tmp_path / "nvidia-smi"
-    program.write_text("#!/bin/sh\necho 'NVIDIA H200, 9.0'\necho 'NVIDIA L4, 8.9'\n")
+    program.write_text(TWO_GPUS)
     program.chmod(0o755)
-    assert gpus() == (Gpu("NVIDIA H200", "9.0"), Gpu("NVIDIA L4", "8.9"))
+    assert gpus() == (L4, H200)
     program.write_text("#!/bin/sh\necho 'Failed to initialize NVML, version'\nexit 9\n")
     assert gpus() == ()

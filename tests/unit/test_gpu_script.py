@@ -38,6 +38,7 @@ def test_every_step_is_run_by_the_interpreter_that_has_what_it_needs(tmp_path: P
         "export official": "/t/python",
         "reference official": "/t/python",
         "tests": "/e/python",
+        "decode": "/e/python",
         "compile official tensorrt": "/e/python",
         "frames official tensorrt": "/e/python",
         "speed official published": "/t/python",
@@ -71,6 +72,7 @@ def test_engines_come_before_what_runs_them_and_the_reference_before_what_is_com
             "TORCH_PYTHON TensorRT is not installed.",
         ),
         (replace(MACHINE, interpreters=(TORCH,)), "tests", "TORCH_PYTHON lacks pycuda, pytest"),
+        (replace(MACHINE, interpreters=(TORCH,)), "decode", "TORCH_PYTHON lacks pycuda, PyNvVideoCodec"),
         (
             replace(MACHINE, interpreters=(ENGINES, replace(TORCH, torch_cuda=False))),
             "speed official compiled",

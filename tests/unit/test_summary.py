@@ -18,6 +18,7 @@ RUN = Summary(
     overlap=0.8,
     bundle="x",
     backend="openvino",
+    decoder="cpu",
     precision="fp32",
     schedule="steady",
     quality="standard",

@@ -20,13 +20,14 @@ from export.frames import network_frames
 from export.graph import refuse_shape_arithmetic, simplify
 from export.int8 import add_int8
 from export.parity import Comparison, compare
+from export.parts import compare_part, stage_of
 from export.plan import Plan, pixel_rule
 from export.storage import exact_in_half, store_half
 from export.targets._target import Half
 from export.targets.onnx import TARGET as GRAPH
 from export.trace import trace
 from export.trial import Array, Trial, make_feed
-from models._spec import Port, Stage
+from models._spec import Part, Port, Stage
 from runtime import bundle
 from runtime.bundle import (
     Bundle,
@@ -34,6 +35,7 @@ from runtime.bundle import (
     KernelsRecord,
     Manifest,
     ParityRecord,
+    PartSpec,
     PrecisionRule,
     Provenance,
     ScheduleRule,
@@ -71,7 +73,7 @@ def build(plan: Plan, clip: Path, progress: Progress, *, force: bool) -> Exporte
             progress(f"tracing {stage.name}")
             graphs.append(make_graph(stage, halves=halves))
         compared = tuple(compare_stages(plan, stages, graphs, clip, progress))
-        records = tuple(_written(plan, stages, graphs, compared, folder, progress))
+        records = tuple(_written(plan, stages, graphs, compared, folder, progress, halves=halves))
         parity = tuple(comparison.record for comparison in compared)
         manifest = _manifest(plan, (records, seal_kernels(folder)), parity, halves=halves)
         evidence: Evidence | None = None
@@ -100,11 +102,16 @@ def _written(
     compared: Sequence[Comparison],
     folder: Path,
     progress: Progress,
+    *,
+    halves: bool,
 ) -> Iterator[StageSpec]:
-    """Every stage with its graphs, the one in half precision too where there is to be one."""
+    """Every stage with its graphs, the one for parts and the one in half precision too where there is to be one."""
     for index, (stage, graph) in enumerate(zip(stages, graphs, strict=True)):
         progress(f"writing {stage.name}")
         record = _write(stage, graph, folder)
+        if stage.part is not None:
+            progress(f"comparing parts of the {stage.name}'s picture with PyTorch's whole one")
+            record = replace(record, part=_write_part(stage, stage.part, compared[index], folder, halves=halves))
         if plan.half is not None:
             progress(f"comparing {stage.name} in {plan.half}")
             record = replace(record, typed=(_lower(plan.half, graph, compared[index], folder),))
@@ -142,6 +149,15 @@ def _write(stage: Stage, graph: ModelProto, folder: Path) -> StageSpec:
     """The stage with its graph, which every bundle holds."""
     files = {GRAPH.name: _save(graph, folder / f"{stage.name}{GRAPH.suffix}")}
     return StageSpec(stage.name, _tensors(stage.inputs), _tensors(stage.outputs), files)
+
+
+def _write_part(stage: Stage, part: Part, compared: Comparison, folder: Path, *, halves: bool) -> PartSpec:
+    """The stage for parts of its picture."""
+    alone = stage_of(stage, part)
+    graph = make_graph(alone, halves=halves)
+    parity = compare_part(stage, part, graph, compared)
+    file = _save(graph, folder / f"{alone.name}{GRAPH.suffix}")
+    return PartSpec(_tensors(part.inputs), _tensors(part.outputs), part.halo, file, parity)
 
 
 def _lower(half: Half, graph: ModelProto, compared: Comparison, folder: Path) -> TypedGraph:

@@ -44,6 +44,9 @@ def _lines(bundle: Bundle, machines: dict[str, Machine]) -> Iterator[str]:
         yield ""
         yield f"{stage.name}: {_ports(stage.inputs)} -> {_ports(stage.outputs)}"
         yield from _graphs(bundle, stage, [record for record in manifest.parity if record.stage == stage.name])
+        if stage.part is not None:
+            yield f"  parts     {_file(bundle, stage.part.file)}"
+            yield f"            {_parity(stage.part.parity)}"
         for engine in stage.engines:
             yield from _engine(bundle, stage, engine, machines)
     compiled = {engine.target for stage in manifest.stages for engine in stage.engines}

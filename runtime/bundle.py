@@ -23,6 +23,7 @@ from runtime._bundle_records import (
     KernelsRecord,
     Manifest,
     ParityRecord,
+    PartSpec,
     PixelRule,
     PrecisionRule,
     Provenance,
@@ -54,6 +55,7 @@ __all__ = [
     "KernelsRecord",
     "Manifest",
     "ParityRecord",
+    "PartSpec",
     "PixelRule",
     "PrecisionRule",
     "Provenance",
@@ -67,7 +69,7 @@ __all__ = [
     "write_manifest",
 ]
 
-SCHEMA = 3
+SCHEMA = 4
 MANIFEST = "manifest.json"
 DEFAULT = "sttn-small"  # the bundle that runs when none is named; the one model name outside models/
 
@@ -126,7 +128,8 @@ def read_bundle(root: Path) -> Bundle:
     for stage in bundle.manifest.stages:
         others = (item.file for item in (*stage.typed, *stage.engines))
         tables = (typed.ranges for typed in stage.typed if typed.ranges is not None)
-        for record in (*stage.files.values(), *others, *tables):
+        parts = (part.file for part in (stage.part,) if part is not None)
+        for record in (*stage.files.values(), *others, *tables, *parts):
             _inside(root, record.path)
     return bundle
 

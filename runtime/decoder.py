@@ -81,24 +81,25 @@ def geometry_of(stage: StageSpec, part: PartSpec, where: str) -> Geometry:
     """
     channels, height, width = stage.inputs[0].shape[1:]
     picture = stage.outputs[0].shape[1:]
-    doublings = len(part.inputs) // 2
-    wanted = {"features": ("B", channels, "h", "w"), "rgb": ("B", 3, _axis("h", doublings), _axis("w", doublings))}
-    for step in range(doublings):
+    doublings = max((int(picture[1]) // max(int(height), 1)).bit_length() - 1, 0)
+    geometry = Geometry(int(height), int(width), doublings, part.halo)
+    if part.halo < 0 or picture[1:] != (geometry.height * geometry.scale, geometry.width * geometry.scale):
+        raise ManifestInvalid(
+            f"{where}: the part of stage '{stage.name}' has a halo of {part.halo} and makes {_shape(picture)} of "
+            f"{_shape((channels, height, width))}, wanted 0 or more and sizes doubled. Export the bundle again."
+        )
+    wanted: dict[str, tuple[int | str, ...]] = {"features": ("B", channels, "h", "w")}
+    for step in range(geometry.doublings):
         wanted[f"rows_{step + 1}"] = (_axis("h", step + 1), _axis("h", step))
         wanted[f"columns_{step + 1}"] = (_axis("w", step), _axis("w", step + 1))
+    wanted["rgb"] = ("B", picture[0], _axis("h", geometry.doublings), _axis("w", geometry.doublings))
     found = {port.name: port.shape for port in (*part.inputs, *part.outputs)}
-    for name in wanted.keys() | found.keys():
+    for name in (*wanted, *found):
         if found.get(name) != wanted.get(name):
             raise ManifestInvalid(
                 f"{where}: the part of stage '{stage.name}' has {name} {_shape(found.get(name))}, wanted "
                 f"{_shape(wanted.get(name))}. Export the bundle again."
             )
-    geometry = Geometry(int(height), int(width), doublings, part.halo)
-    if part.halo < 0 or picture != (3, geometry.height * geometry.scale, geometry.width * geometry.scale):
-        raise ManifestInvalid(
-            f"{where}: the part of stage '{stage.name}' doubles {height} x {width} features {doublings} times, with a "
-            f"halo of {part.halo}, and the stage gives {_shape(picture)}. Export the bundle again."
-        )
     return geometry
 
 

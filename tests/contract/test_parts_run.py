@@ -14,6 +14,7 @@ import pytest
 
 from runtime import backends
 from runtime.bundle import MANIFEST, Bundle, read_bundle
+from runtime.device import Memory
 from runtime.errors import BundleError
 from runtime.frame import Hole, Masked
 from runtime.patch import Crop
@@ -42,7 +43,7 @@ class Noting:
     def __init__(self, name: str) -> None:
         self._inner = backends.get(name)
         self.target, self.rank, self.graphs = self._inner.target, self._inner.rank, self._inner.graphs
-        self.memory = self._inner.memory
+        self.memory: Memory = self._inner.memory
         self.why_not, self.machine, self.precision = self._inner.why_not, self._inner.machine, self._inner.precision
         self.opened: list[tuple[int, int]] = []
 
@@ -133,7 +134,9 @@ def test_only_float32_on_the_host_decodes_parts(any_window: Path) -> None:
 def test_what_nobody_looks_at_is_black_and_never_what_memory_held(any_window: Path) -> None:
     holes = moving_holes(12, WIDTH, HEIGHT)
     session = Session(read_bundle(any_window), backends.get("onnxruntime"), Settings(dilate=1))
-    for done, hole in zip(session.restore(as_clip(moving_pictures(12, WIDTH, HEIGHT), holes), WHOLE), holes, strict=True):
+    for done, hole in zip(
+        session.restore(as_clip(moving_pictures(12, WIDTH, HEIGHT), holes), WHOLE), holes, strict=True
+    ):
         (patch,) = done.patches
         columns = np.flatnonzero(patch.fill.any(axis=(0, 2)))
         assert len(columns) <= 12 * 4 - 9 < WIDTH  # half of the features, at most one side the picture's own

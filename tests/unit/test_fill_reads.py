@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime._composite_layers import read_of
 from runtime.composite import Finish, composite
-from runtime.frame import Frame
+from runtime.frame import Frame, Layout
 from runtime.patch import Crop, Painted, Patch
 from runtime.smooth import smoothed
-from tests.noise import LAYOUTS, RULE, patches, random_fill, random_frame
+from tests.noise import LAYOUTS, RULE, patches, random_fill, random_frame, whole
 
 
 def disturbed(patch: Patch, feather: int, seed: int) -> Patch:
@@ -30,13 +31,25 @@ def samples_of(frame: Frame) -> list[bytes]:
 
 @settings(max_examples=80)
 @given(data=st.data(), layout=st.sampled_from(LAYOUTS), feather=st.sampled_from([0, 0, 1, 7, 40]))
-def test_a_composite_looks_at_nothing_else(data: st.DataObject, layout: object, feather: int) -> None:
+def test_a_composite_looks_at_nothing_else(data: st.DataObject, layout: Layout, feather: int) -> None:
     width, height = data.draw(st.integers(1, 150)), data.draw(st.integers(1, 90))
     frame = random_frame(layout, width, height)
     painted = [patch for patch in data.draw(patches(frame)) if patch.hole.any()]
     others = [disturbed(patch, feather, 100 + number) for number, patch in enumerate(painted)]
     finish = Finish(feather, grain=data.draw(st.booleans()))
     assert samples_of(composite(frame, others, finish)) == samples_of(composite(frame, painted, finish))
+
+
+@pytest.mark.parametrize("layout", [each for each in LAYOUTS if each.bits == 8], ids=str)
+def test_at_the_networks_own_size_the_cells_of_chroma_are_looked_at(layout: Layout) -> None:
+    """No resize looks further there, and every place in a cell is tried."""
+    frame = random_frame(layout, RULE.width, RULE.height)
+    for place in range(4):
+        hole = np.zeros((RULE.height, RULE.width), np.bool_)
+        hole[8 + place, 20 + place] = True
+        painted = Patch(whole(frame), random_fill(RULE, 2), random_fill(RULE, 3), hole)
+        other = disturbed(painted, 0, 4)
+        assert samples_of(composite(frame, [other], Finish())) == samples_of(composite(frame, [painted], Finish()))
 
 
 def test_smoothing_looks_at_nothing_else() -> None:

@@ -112,12 +112,12 @@ def test_a_halo_of_a_pixel_less_is_wrong_on_every_side() -> None:
 
 @settings(max_examples=200)
 @given(data=st.data(), height=st.integers(1, 80), width=st.integers(1, 160), halo=st.integers(0, 40))
-def test_a_part_holds_what_is_wanted_in_one_of_few_sizes(data: st.DataObject, height: int, width: int, halo: int) -> None:
+def test_a_part_holds_what_is_wanted_in_one_of_few_sizes(
+    data: st.DataObject, height: int, width: int, halo: int
+) -> None:
     geometry = Geometry(height, width, DOUBLINGS, halo)
     left, top = data.draw(st.integers(0, 4 * width - 1)), data.draw(st.integers(0, 4 * height - 1))
-    wanted = Area(
-        left, top, data.draw(st.integers(left + 1, 4 * width)), data.draw(st.integers(top + 1, 4 * height))
-    )
+    wanted = Area(left, top, data.draw(st.integers(left + 1, 4 * width)), data.draw(st.integers(top + 1, 4 * height)))
     part = part_for(wanted, geometry)
     if part is None:
         return
@@ -134,8 +134,8 @@ def test_a_part_holds_what_is_wanted_in_one_of_few_sizes(data: st.DataObject, he
 @example(count=1)
 @given(count=st.integers(1, 200))
 def test_an_axis_has_at_most_five_sizes(count: int) -> None:
-    sizes = sizes_of(count)
-    assert list(sizes) == sorted(set(sizes))
+    sizes = list(sizes_of(count))
+    assert sizes == sorted(set(sizes))
     assert len(sizes) <= 5
     assert sizes[-1] == count
 

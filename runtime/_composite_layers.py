@@ -17,7 +17,6 @@ from runtime.resize import Area, nearest_cells, resize_area
 
 Opacity = npt.NDArray[np.unsignedinteger]  # [rows, columns] of 0 to `2**depth_of(feather)`
 
-_COARSEST = 2  # log2 of the luma samples a chroma sample that any layout has, 4:1:1 and 4:1:0
 _RAMP = 127  # steps of a ramp from a crop's edge to its middle
 
 
@@ -76,8 +75,8 @@ def area_of(frame: Frame, patch: Patch, feather: int) -> Area | None:
 def read_of(hole: Hole, crop: Crop, feather: int) -> Area:
     """The part of a patch's fill, upright, that anything behind the network looks at.
 
-    That is the hole, and what the resize to the crop's size takes for every sample that may change, in a frame of any
-    chroma grid.  Smoothing looks at holes alone, grain and preview at nothing of it.
+    That is the hole, and what the resize to the crop's size takes for every pixel of some opacity; the others of a
+    chroma cell weigh nothing in it.  Smoothing looks at holes alone, grain and report at nothing of it.
     """
     lying = np.rot90(hole, -crop.turns)
     top, bottom = _read(np.flatnonzero(lying.any(axis=1)), lying.shape[0], crop.height, feather)
@@ -132,7 +131,7 @@ def _reach(cells: npt.NDArray[np.intp], count: int, size: int, grown: tuple[int,
 def _read(cells: npt.NDArray[np.intp], count: int, size: int, feather: int) -> tuple[int, int]:
     """Cells, of `count`, that a resize to `size` takes for the pixels that the hole's `cells` spread to."""
     first, last = int(cells[0]), int(cells[-1]) + 1
-    start, stop = _reach(cells, count, size, (feather, _COARSEST))
+    start, stop = _reach(cells, count, size, (feather, 0))
     if start < stop:
         scale = count / size
         support = 2 * max(scale, 1)  # docs/bundle.md, Resizing a plane

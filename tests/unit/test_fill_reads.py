@@ -41,8 +41,8 @@ def test_a_composite_looks_at_nothing_else(data: st.DataObject, layout: Layout, 
 
 
 @pytest.mark.parametrize("layout", [each for each in LAYOUTS if each.bits == 8], ids=str)
-def test_at_the_networks_own_size_the_cells_of_chroma_are_looked_at(layout: Layout) -> None:
-    """No resize looks further there, and every place in a cell is tried."""
+def test_what_shares_a_chroma_sample_with_a_hole_is_not_looked_at(layout: Layout) -> None:
+    """At the network's own size, where no resize looks further; every place in a cell is tried."""
     frame = random_frame(layout, RULE.width, RULE.height)
     for place in range(4):
         hole = np.zeros((RULE.height, RULE.width), np.bool_)

@@ -133,15 +133,14 @@ def _run(options: argparse.Namespace, console: Console) -> int:
 
 def _report(plan: Plan, made: Exported) -> list[str]:
     manifest = made.manifest
-    parts = [stage.part for stage in manifest.stages if stage.part is not None]
     lines = [
         f"{record.stage:<12} {record.frames:<24} max abs {record.max_abs:.2e} (allowed {record.tolerance:.2e})"
         f"  PSNR {record.psnr_db:.1f} dB"
-        for record in (*manifest.parity, *(part.parity for part in parts))
+        for record in manifest.parity
     ]
     files = [record for stage in manifest.stages for record in stage.files.values()]
     files += [item.file for stage in manifest.stages for item in (*stage.typed, *stage.engines)]
-    files += [part.file for part in parts]
+    files += [stage.part.file for stage in manifest.stages if stage.part is not None]
     size = sum(record.size_bytes for record in (*files, manifest.kernels.file))
     return [
         "graphs against PyTorch, float32:",

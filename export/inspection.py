@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from export import targets
-from runtime.bundle import Bundle, EngineRecord, FileRecord, ParityRecord, StageSpec, TensorSpec, read_bundle
+from runtime.bundle import PART, Bundle, EngineRecord, FileRecord, ParityRecord, StageSpec, TensorSpec, read_bundle
 from runtime.engines import Machine, remedy, unverified, why_not
 from runtime.errors import FileDamaged, FileMissing
 from runtime.machine import Gpu, gpus
@@ -46,7 +46,9 @@ def _lines(bundle: Bundle, machines: dict[str, Machine]) -> Iterator[str]:
         yield from _graphs(bundle, stage, [record for record in manifest.parity if record.stage == stage.name])
         if stage.part is not None:
             yield f"  parts     {_file(bundle, stage.part.file)}"
-            yield f"            {_parity(stage.part.parity)}"
+            for record in manifest.parity:
+                if record.stage == f"{stage.name}{PART}":
+                    yield f"            {_parity(record)}"
         for engine in stage.engines:
             yield from _engine(bundle, stage, engine, machines)
     compiled = {engine.target for stage in manifest.stages for engine in stage.engines}

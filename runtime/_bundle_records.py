@@ -96,7 +96,6 @@ class PartSpec:
     outputs: tuple[TensorSpec, ...]
     halo: int  # pixels of its output that mean nothing, at sides of the rectangle inside the whole picture
     file: FileRecord  # an ONNX graph
-    parity: ParityRecord  # what of it means something, against the whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,8 +66,7 @@ def _decode_scalar(kind: Any, value: object, where: str) -> object:
 
 def _decode_union(arguments: tuple[Any, ...], value: object, where: str) -> object:
     records = [option for option in arguments if dataclasses.is_dataclass(option)]
-    is_object = isinstance(value, dict)
-    if is_object and len(records) == 1:  # the error then names what is wrong inside
+    if _name(value) == "an object" and len(records) == 1:  # the error then names what is wrong inside
         return _decode(records[0], value, where)
     for option in arguments:
         try:

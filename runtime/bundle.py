@@ -47,6 +47,7 @@ from runtime.errors import (
 __all__ = [
     "DEFAULT",
     "MANIFEST",
+    "PART",
     "SCHEMA",
     "Bundle",
     "Compute",
@@ -71,6 +72,7 @@ __all__ = [
 
 SCHEMA = 4
 MANIFEST = "manifest.json"
+PART = ".part"  # behind a stage's name: what parity records call its graph for parts
 DEFAULT = "sttn-small"  # the bundle that runs when none is named; the one model name outside models/
 
 

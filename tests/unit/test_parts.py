@@ -74,7 +74,7 @@ def test_the_halo_of_the_network_is_the_one_that_is_tested_here() -> None:
     assert halo_of((2, 2)) == HALO
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(drawn=windows(), seed=st.integers(0, 99))
 def test_a_part_shows_what_the_whole_picture_shows_there(drawn: tuple[Geometry, Part], seed: int) -> None:
     geometry, part = drawn
@@ -84,7 +84,7 @@ def test_a_part_shows_what_the_whole_picture_shows_there(drawn: tuple[Geometry, 
     assert difference.max(initial=0) <= TOLERANCE["part", "float32 weights"]
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(drawn=windows())
 def test_no_pixel_more_could_be_exact(drawn: tuple[Geometry, Part]) -> None:
     """Whatever a NaN outside of the window reaches cannot be known inside of it, and nothing else is given up."""

@@ -21,7 +21,8 @@ _TRIED = {"B": 1, "T": 3, "N": 2}  # lengths that tell the axes apart
 def tapped(opened: Bundle, graphs: Mapping[str, ModelProto], folder: Path) -> Bundle:
     """A copy of the bundle in `folder` whose stages give the tensors that quantising needs as further outputs.
 
-    `graphs` are its float32 graphs by stage; graphs in other types and engines stay behind.
+    `graphs` are its float32 graphs by stage; graphs in other types, engines and the graph for parts stay behind: what
+    is observed are whole pictures.
     """
     stages = tuple(_tapped(stage, graphs[stage.name], folder) for stage in opened.manifest.stages)
     return Bundle(folder, replace(opened.manifest, stages=stages))
@@ -49,7 +50,8 @@ def _tapped(stage: StageSpec, graph: ModelProto, folder: Path) -> StageSpec:
     path = folder / f"{stage.name}.onnx"
     onnx.save(model, str(path))
     specs = _specs(stage, model, names)
-    return replace(stage, outputs=(*stage.outputs, *specs), files={"onnx": bundle.file_record(folder, path)}, typed=())
+    files = {"onnx": bundle.file_record(folder, path)}
+    return replace(stage, outputs=(*stage.outputs, *specs), files=files, typed=(), part=None)
 
 
 def _specs(stage: StageSpec, model: ModelProto, names: Sequence[str]) -> tuple[TensorSpec, ...]:

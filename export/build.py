@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,20 +20,23 @@ from export.frames import network_frames
 from export.graph import refuse_shape_arithmetic, simplify
 from export.int8 import add_int8
 from export.parity import Comparison, compare
+from export.parts import compare_parts, stages_of
 from export.plan import Plan, pixel_rule
 from export.storage import exact_in_half, store_half
 from export.targets._target import Half
 from export.targets.onnx import TARGET as GRAPH
 from export.trace import trace
 from export.trial import Array, Trial, make_feed
-from models._spec import Port, Stage
+from models._spec import Part, Port, Stage
 from runtime import bundle
 from runtime.bundle import (
+    PART,
     Bundle,
     FileRecord,
     KernelsRecord,
     Manifest,
     ParityRecord,
+    PartSpec,
     PrecisionRule,
     Provenance,
     ScheduleRule,
@@ -70,9 +73,10 @@ def build(plan: Plan, clip: Path, progress: Progress, *, force: bool) -> Exporte
         for stage in stages:
             progress(f"tracing {stage.name}")
             graphs.append(make_graph(stage, halves=halves))
+        parts = {part.name.removesuffix(PART): make_graph(part, halves=halves) for part in stages_of(stages)}
         compared = tuple(compare_stages(plan, stages, graphs, clip, progress))
-        records = tuple(_written(plan, stages, graphs, compared, folder, progress))
-        parity = tuple(comparison.record for comparison in compared)
+        records = tuple(_written(plan, stages, graphs, parts, compared, folder, progress))
+        parity = (*(comparison.record for comparison in compared), *compare_parts(stages, parts, compared, progress))
         manifest = _manifest(plan, (records, seal_kernels(folder)), parity, halves=halves)
         evidence: Evidence | None = None
         if plan.int8 is not None:
@@ -97,14 +101,17 @@ def _written(
     plan: Plan,
     stages: Sequence[Stage],
     graphs: Sequence[ModelProto],
+    parts: Mapping[str, ModelProto],
     compared: Sequence[Comparison],
     folder: Path,
     progress: Progress,
 ) -> Iterator[StageSpec]:
-    """Every stage with its graphs, the one in half precision too where there is to be one."""
+    """Every stage with its graphs, the one for parts and the one in half precision too where there is to be one."""
     for index, (stage, graph) in enumerate(zip(stages, graphs, strict=True)):
         progress(f"writing {stage.name}")
         record = _write(stage, graph, folder)
+        if stage.part is not None:
+            record = replace(record, part=_write_part(stage, stage.part, parts[stage.name], folder))
         if plan.half is not None:
             progress(f"comparing {stage.name} in {plan.half}")
             record = replace(record, typed=(_lower(plan.half, graph, compared[index], folder),))
@@ -142,6 +149,12 @@ def _write(stage: Stage, graph: ModelProto, folder: Path) -> StageSpec:
     """The stage with its graph, which every bundle holds."""
     files = {GRAPH.name: _save(graph, folder / f"{stage.name}{GRAPH.suffix}")}
     return StageSpec(stage.name, _tensors(stage.inputs), _tensors(stage.outputs), files)
+
+
+def _write_part(stage: Stage, part: Part, graph: ModelProto, folder: Path) -> PartSpec:
+    """The stage for parts of its picture."""
+    file = _save(graph, folder / f"{stage.name}{PART}{GRAPH.suffix}")
+    return PartSpec(_tensors(part.inputs), _tensors(part.outputs), part.halo, file)
 
 
 def _lower(half: Half, graph: ModelProto, compared: Comparison, folder: Path) -> TypedGraph:

@@ -140,6 +140,7 @@ def _report(plan: Plan, made: Exported) -> list[str]:
     ]
     files = [record for stage in manifest.stages for record in stage.files.values()]
     files += [item.file for stage in manifest.stages for item in (*stage.typed, *stage.engines)]
+    files += [stage.part.file for stage in manifest.stages if stage.part is not None]
     size = sum(record.size_bytes for record in (*files, manifest.kernels.file))
     return [
         "graphs against PyTorch, float32:",

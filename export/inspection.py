@@ -7,7 +7,7 @@ from pathlib import Path
 
 from export import targets
 from export.targets._target import Options
-from runtime.bundle import Bundle, EngineRecord, FileRecord, ParityRecord, StageSpec, TensorSpec, read_bundle
+from runtime.bundle import PART, Bundle, EngineRecord, FileRecord, ParityRecord, StageSpec, TensorSpec, read_bundle
 from runtime.engines import Machine, remedy, unverified, why_not
 from runtime.errors import FileDamaged, FileMissing
 from runtime.machine import Gpu, gpus
@@ -47,6 +47,11 @@ def _lines(bundle: Bundle, machines: dict[str, Machine]) -> Iterator[str]:
         yield ""
         yield f"{stage.name}: {_ports(stage.inputs)} -> {_ports(stage.outputs)}"
         yield from _graphs(bundle, stage, [record for record in manifest.parity if record.stage == stage.name])
+        if stage.part is not None:
+            yield f"  parts     {_file(bundle, stage.part.file)}"
+            for record in manifest.parity:
+                if record.stage == f"{stage.name}{PART}":
+                    yield f"            {_parity(record)}"
         for engine in stage.engines:
             yield from _engine(bundle, stage, engine, machines)
     compiled = {engine.target for stage in manifest.stages for engine in stage.engines}

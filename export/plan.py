@@ -107,6 +107,7 @@ def describe(plan: Plan) -> list[str]:
     files = ["encoder", "transformer", "decoder"]
     narrow = "int8" if plan.int8 else plan.half
     kinds = [".onnx", *([f".{narrow}.onnx"] if narrow else [])]
+    parts = ["decoder.part.onnx"]
     kinds += [f".{target.name}...{target.suffix}" for target in plan.targets if target.compiler is not None]
     return [
         f"network     {plan.spec.name} '{plan.variant.name}': {plan.variant.summary}",
@@ -114,7 +115,7 @@ def describe(plan: Plan) -> list[str]:
         f"pictures    {plan.size}",
         f"windows     {'exactly' if plan.fixed else 'any number of frames per call; schedule steady takes'} {window}",
         f"targets     {', '.join(target.name for target in plan.targets)}",
-        f"bundle      {plan.out}: {', '.join([*(file + kind for kind in kinds for file in files), MANIFEST])}",
+        f"bundle      {plan.out}: {', '.join([*(file + kind for kind in kinds for file in files), *parts, MANIFEST])}",
     ]
 
 

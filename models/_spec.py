@@ -54,6 +54,21 @@ class Port:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A stage for a rectangle of its features, `[h, w]` of them, which gives that rectangle of its picture.
+
+    What of the picture lies within `halo` pixels of a side of the rectangle means nothing, unless that side is the
+    whole picture's own; everything else is what the stage gives.  Inputs are the features and, for each time that the
+    picture's size doubles, `rows` and `columns` of the interpolation (docs/bundle.md, Parts).
+    """
+
+    module: nn.Module
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    halo: int  # pixels
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """One graph to export: `module` maps the inputs, in this order, to the outputs.
 
@@ -64,6 +79,7 @@ class Stage:
     module: nn.Module
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
+    part: Part | None = None  # the same for a rectangle, where that can be computed alone
 
 
 @dataclass(frozen=True, slots=True)

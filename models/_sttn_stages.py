@@ -14,10 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models._spec import Port, Size, Stage, Window
+from models._spec import Part, Port, Size, Stage, Window
 
 if TYPE_CHECKING:
-    from models.sttn import PatchAttention, Sttn, TransformerBlock
+    from models.sttn import PatchAttention, Sttn, TransformerBlock, UpsamplingConv
+
+_REACHES = (2, 2)  # by how many pixels the decoder's convolutions look to each side, after either doubling
 
 
 class Projection(nn.Module):
@@ -154,6 +156,45 @@ class RgbDecoder(nn.Module):
         return torch.tanh(self.decoder(features))
 
 
+class PartDecoder(nn.Module):
+    """The decoder for a rectangle of its features, with the whole picture's interpolation handed in (docs/adr/0016)."""
+
+    def __init__(self, network: Sttn) -> None:
+        super().__init__()
+        first, *between, second, _, last = network.decoder
+        self.first, self.second = cast("UpsamplingConv", first).conv, cast("UpsamplingConv", second).conv
+        self.between = nn.Sequential(*between)
+        self.last = nn.Sequential(nn.LeakyReLU(0.2), last)
+
+    def forward(self, features: Tensor, *doublings: Tensor) -> Tensor:
+        """`[B, C, h, w]` and `rows` `[2h, h]`, `columns` `[w, 2w]` of both doublings -> `[B, 3, 4h, 4w]` in [-1, 1]."""
+        rows_1, columns_1, rows_2, columns_2 = doublings
+        x = self.between(self.first(rows_1 @ (features @ columns_1)))
+        return torch.tanh(self.last(self.second(rows_2 @ (x @ columns_2))))
+
+
+def halo_of(reaches: Sequence[int]) -> int:
+    """How many pixels at a side of a rectangle are wrong when it ends inside the picture.
+
+    With `wrong` of them before a doubling, the interpolation lacks a neighbour in `2 wrong + 1` of its results: those
+    that lie beside wrong ones, and the outermost of the others, whose source lies up to half a pixel further out
+    (docs/adr/0016).  Convolutions then spread them by their reach.
+    """
+    wrong = 0
+    for reach in reaches:
+        wrong = 2 * wrong + 1 + reach
+    return wrong
+
+
+def part_of(network: Sttn, batch: Port) -> Part:
+    """The decoder for a rectangle; `batch` is the whole decoder's input."""
+    inputs = [Port(batch.name, (*batch.shape[:2], "h", "w"))]
+    for number, (small, large) in enumerate((("", "2"), ("2", "4")), start=1):
+        inputs.append(Port(f"rows_{number}", (f"{large}h", f"{small}h")))
+        inputs.append(Port(f"columns_{number}", (f"{small}w", f"{large}w")))
+    return Part(PartDecoder(network), tuple(inputs), (Port("rgb", ("B", 3, "4h", "4w")),), halo_of(_REACHES))
+
+
 def stages(module: nn.Module, window: Window | None) -> tuple[Stage, ...]:
     """The three graphs of a network; with a `window` the transformer takes exactly its frames, else any number.
 
@@ -173,13 +214,16 @@ def stages(module: nn.Module, window: Window | None) -> tuple[Stage, ...]:
             extra.append(Port(f"key_bias_{head}", (total, rows, columns)))
         elif window:
             extra.append(Port(f"key_bias_{head}", ((window.targets + window.references) * rows * columns,)))
+    features = Port("features", ("B", *inside))
     return (
-        Stage("encoder", network.encoder, (Port("rgb", ("B", *rgb)),), (Port("features", ("B", *inside)),)),
+        Stage("encoder", network.encoder, (Port("rgb", ("B", *rgb)),), (features,)),
         Stage(
             "transformer",
             transformer,
             (Port("features", (total, *inside)), *extra),
             (Port("completed", (window.targets if window else "N", *inside)),),
         ),
-        Stage("decoder", RgbDecoder(network), (Port("features", ("B", *inside)),), (Port("rgb", ("B", *rgb)),)),
+        Stage(
+            "decoder", RgbDecoder(network), (features,), (Port("rgb", ("B", *rgb)),), part=part_of(network, features)
+        ),
     )

@@ -17,7 +17,7 @@ class TensorSpec:
     dtype: Literal[
         "float32", "int64"
     ]  # in the stage's float32 graph; a typed graph has its own type instead of float32
-    shape: tuple[int | str, ...]  # a text names a symbolic axis: B batch, T window, N targets
+    shape: tuple[int | str, ...]  # a text names a symbolic axis: B batch, T window, N targets, in parts h w 2h 2w ...
     holds: str | None = None  # for an int64 scalar: the symbolic axis whose length it carries
 
 
@@ -89,6 +89,16 @@ class EngineRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class PartSpec:
+    """The stage for a rectangle of its features, for runtimes that need a part of its picture only."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    halo: int  # pixels of its output that mean nothing, at sides of the rectangle inside the whole picture
+    file: FileRecord  # an ONNX graph
+
+
+@dataclass(frozen=True, slots=True)
 class StageSpec:
     """One graph of the network: what goes in, what comes out, and its file for each target."""
 
@@ -98,6 +108,7 @@ class StageSpec:
     files: Mapping[str, FileRecord]  # by target: onnx, ...
     typed: tuple[TypedGraph, ...] = ()
     engines: tuple[EngineRecord, ...] = ()  # for several GPUs side by side
+    part: PartSpec | None = None  # null: it gives whole pictures only
 
 
 @dataclass(frozen=True, slots=True)

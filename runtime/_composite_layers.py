@@ -72,6 +72,21 @@ def area_of(frame: Frame, patch: Patch, feather: int) -> Area | None:
     return Area(crop.left + inside.left, crop.top + inside.top, crop.left + inside.right, crop.top + inside.bottom)
 
 
+def read_of(hole: Hole, crop: Crop, feather: int) -> Area:
+    """The part of a patch's fill, upright, that anything behind the network looks at.
+
+    That is the hole, and what the resize to the crop's size takes for every pixel of some opacity; the others of a
+    chroma cell weigh nothing in it.  Smoothing looks at holes alone, grain and report at nothing of it.
+    """
+    lying = np.rot90(hole, -crop.turns)
+    top, bottom = _read(np.flatnonzero(lying.any(axis=1)), lying.shape[0], crop.height, feather)
+    left, right = _read(np.flatnonzero(lying.any(axis=0)), lying.shape[1], crop.width, feather)
+    read = np.zeros(lying.shape, np.bool_)
+    read[top:bottom, left:right] = True
+    rows, columns = (np.flatnonzero(np.rot90(read, crop.turns).any(axis=axis)) for axis in (1, 0))
+    return Area(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+
+
 def pieces(layers: Sequence[Layer]) -> Iterator[tuple[Area, list[int]]]:
     """Areas that do not overlap and together hold every layer's, each with the numbers of the layers that cover it."""
     for top, bottom in _cuts((layer.area.top, layer.area.bottom) for layer in layers):
@@ -111,6 +126,18 @@ def _reach(cells: npt.NDArray[np.intp], count: int, size: int, grown: tuple[int,
         return 0, 0
     start, stop = max(start - feather, 0), stop + feather
     return start >> shift << shift, min(-(-stop >> shift) << shift, size)
+
+
+def _read(cells: npt.NDArray[np.intp], count: int, size: int, feather: int) -> tuple[int, int]:
+    """Cells, of `count`, that a resize to `size` takes for the pixels that the hole's `cells` spread to."""
+    first, last = int(cells[0]), int(cells[-1]) + 1
+    start, stop = _reach(cells, count, size, (feather, 0))
+    if start < stop:
+        scale = count / size
+        support = 2 * max(scale, 1)  # docs/bundle.md, Resizing a plane
+        first = min(first, max(int((start + 0.5) * scale - support + 0.5), 0))
+        last = max(last, min(int((stop - 0.5) * scale + support + 0.5), count))
+    return first, last
 
 
 def _spread_in(inside: Area, hole: Hole, crop: Crop) -> Hole:

@@ -65,6 +65,9 @@ def _decode_scalar(kind: Any, value: object, where: str) -> object:
 
 
 def _decode_union(arguments: tuple[Any, ...], value: object, where: str) -> object:
+    records = [option for option in arguments if dataclasses.is_dataclass(option)]
+    if _name(value) == "an object" and len(records) == 1:  # the error then names what is wrong inside
+        return _decode(records[0], value, where)
     for option in arguments:
         try:
             return _decode(option, value, where)

@@ -23,6 +23,7 @@ from runtime._bundle_records import (
     KernelsRecord,
     Manifest,
     ParityRecord,
+    PartSpec,
     PixelRule,
     PrecisionRule,
     Provenance,
@@ -46,6 +47,7 @@ from runtime.errors import (
 __all__ = [
     "DEFAULT",
     "MANIFEST",
+    "PART",
     "SCHEMA",
     "Bundle",
     "Compute",
@@ -54,6 +56,7 @@ __all__ = [
     "KernelsRecord",
     "Manifest",
     "ParityRecord",
+    "PartSpec",
     "PixelRule",
     "PrecisionRule",
     "Provenance",
@@ -67,8 +70,9 @@ __all__ = [
     "write_manifest",
 ]
 
-SCHEMA = 3
+SCHEMA = 4
 MANIFEST = "manifest.json"
+PART = ".part"  # behind a stage's name: what parity records call its graph for parts
 DEFAULT = "sttn-small"  # the bundle that runs when none is named; the one model name outside models/
 
 
@@ -126,7 +130,8 @@ def read_bundle(root: Path) -> Bundle:
     for stage in bundle.manifest.stages:
         others = (item.file for item in (*stage.typed, *stage.engines))
         tables = (typed.ranges for typed in stage.typed if typed.ranges is not None)
-        for record in (*stage.files.values(), *others, *tables):
+        parts = (part.file for part in (stage.part,) if part is not None)
+        for record in (*stage.files.values(), *others, *tables, *parts):
             _inside(root, record.path)
     return bundle
 

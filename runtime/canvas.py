@@ -15,6 +15,8 @@ from runtime.device import Buffer, Form, HostArray, Kernels, Pool
 from runtime.frame import RGB
 from runtime.kernels import Visit
 from runtime.numbers import floats
+from runtime.parts import Part
+from runtime.resize import Area
 from runtime.schedule import FrameWindow
 from runtime.streams import Streams
 
@@ -32,11 +34,12 @@ class Canvas(Protocol):
 
 
 class HostCanvas:
-    """Every window's picture is downloaded and blended there."""
+    """Every window's picture is downloaded and blended there; all of them show the same part, None: everything."""
 
-    def __init__(self, blend: Blend, rule: PixelRule) -> None:
+    def __init__(self, blend: Blend, rule: PixelRule, part: Part | None = None) -> None:
         self._blend = blend
         self._rule = rule
+        self._part = part
 
     def add(self, painted: Buffer, window: FrameWindow, index: int, streams: Streams, *, last: bool) -> None:
         """Download the picture; the download's thread blends it."""
@@ -45,11 +48,21 @@ class HostCanvas:
         painted.release()
 
     def result(self) -> RGB:
-        """What the blend gives."""
-        return self._blend.result()
+        """What the blend gives, black around the part."""
+        blended = self._blend.result()
+        if self._part is None:
+            return blended
+        picture = np.zeros((self._rule.height, self._rule.width, 3), np.uint8)
+        picture[_box(self._part.exact)] = blended
+        return picture
 
     def _take(self, window: FrameWindow, index: int, painted: HostArray) -> None:
-        self._blend.add(samples(floats(painted[0]), self._rule), window, index)
+        picture = painted[0] if self._part is None else painted[0][(slice(None), *_box(self._part.shown))]
+        self._blend.add(samples(floats(picture), self._rule), window, index)
+
+
+def _box(area: Area) -> tuple[slice, slice]:
+    return slice(area.top, area.bottom), slice(area.left, area.right)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ class Patch:
 
     crop: Crop
     shown: RGB | None  # what the source shows there; None: only a device saw it
-    fill: RGB  # what the network painted, inside the hole and around it
+    fill: RGB  # what the network painted, inside the hole and as far around it as a finish looks; beyond maybe black
     hole: Hole  # dilated; True somewhere
 
     @property

@@ -21,6 +21,7 @@ from runtime.composite import Finish, composite
 from runtime.device import Device, Form, KernelImage, Pool, Stream
 from runtime.errors import KernelsUnfit
 from runtime.frame import Frame
+from runtime.parts import Part
 from runtime.patch import Patch
 from runtime.regions import Region
 from runtime.upload import Uploader
@@ -34,7 +35,7 @@ class Ends:
     """What comes before and behind the network in one run."""
 
     views: Callable[[Iterable[Staged], Sequence[Region], Stream], Iterable[Staged]]
-    canvas: Callable[[], Canvas]
+    canvas: Callable[[Part | None], Canvas]  # for whatever of the pictures is decoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +67,11 @@ class PixelWork:
         rule, halving = self._manner.rule, self._manner.halving
         if self._kernels is None:
             make_blend = PublishedAverage if halving else CentredAverage
-            return Ends(lambda staged, regions, upload: staged, lambda: HostCanvas(make_blend(), rule))
+            return Ends(lambda staged, regions, upload: staged, lambda part: HostCanvas(make_blend(), rule, part))
         pool = Pool(self._device)
         easel = Easel(self._kernels, rule, halving, pool)
         uploader = Uploader(self._kernels, rule, self._manner.pixels, pool)
-        return Ends(uploader.views, partial(DeviceCanvas, easel))
+        return Ends(uploader.views, lambda part: DeviceCanvas(easel))  # a device decodes whole pictures
 
     @contextmanager
     def compositing(self) -> Generator[Compose, None, None]:

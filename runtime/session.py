@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from runtime._clip_frames import Again, Room, WaitingFrames
 from runtime.ahead import ahead
-from runtime.bundle import Bundle, Compute, TensorSpec
+from runtime.bundle import Bundle, Compute, StageSpec, TensorSpec
 from runtime.clip import Agenda, Preparing, Staged, prepare, shots
 from runtime.clock import Clock
 from runtime.composite import Finish
+from runtime.decoder import Decoder, Parts, geometry_of
 from runtime.device import Device, Form, Pool
 from runtime.devices import MakeDevice, open_device
 from runtime.frame import Frame, Masked
@@ -23,7 +24,7 @@ from runtime.program import Backend, Precision, Program, Request
 from runtime.regions import Region
 from runtime.schedule import Quality, Schedule, make_schedule
 from runtime.smooth import smoothed
-from runtime.sources import Source, find_sources
+from runtime.sources import Source, find_sources, part_source
 from runtime.stages import Encoder, Filled, Forms, Painter, collect, encode, paint, transform, visits
 from runtime.streams import open_streams
 from runtime.transformer import Transformer
@@ -78,9 +79,11 @@ class Session:
         stages = _Stages(bundle, backend, sources, precision, settings.cuda_graph, self._ties)
         with self._device.bound():
             self._encoder = stages.open("encoder", {"B": 1})
-            self._decoder = stages.open("decoder", {"B": 1})
+            decoder = stages.open("decoder", {"B": 1})
         self._transformer = stages.transformer(self._schedule)
-        self._forms = stages.forms(self._encoder.compute, self._decoder.compute)
+        self._forms = stages.forms(self._encoder.compute, decoder.compute)
+        parts = None if self._schedule.to_the_letter else stages.parts(settings.feather)
+        self._decoder = Decoder(decoder, self._forms.features, self._forms.picture, parts)
         manner = Manner(self._rule, self._forms.pixels, self._schedule.to_the_letter, finish)
         self._work = PixelWork(self._device, bundle, manner, self.clock)
         self.picture = (self._rule.width, self._rule.height)  # what the network sees at once, in pixels
@@ -138,7 +141,7 @@ class Session:
     def _filled(self, prepared: Generator[Staged, None, None], regions: Sequence[Region]) -> Iterator[Filled]:
         forms, schedule, pool, ends = self._forms, self._schedule, Pool(self._device), self._work.ends()
         encoder = Encoder(self._encoder, self._rule, forms, pool, _FEATURE_BYTES)
-        painter = Painter(self._decoder, forms.picture, ends.canvas, pool)
+        painter = Painter(self._decoder, ends.canvas, pool)
         with (
             closing(ahead(prepared, _STAGED_AHEAD)) as staged,
             self._device.bound(),
@@ -204,12 +207,24 @@ class _Stages:
     ties: _Ties
 
     def open(self, name: str, sizes: Mapping[str, int]) -> Program:
-        source, ties = self.sources[name], self.ties
+        return self._opened(self.bundle.stage(name), self.sources[name], sizes)
+
+    def parts(self, feather: int) -> Parts | None:
+        """How parts of pictures are decoded; None where the bundle or the backend cannot, or not as exactly."""
+        stage, source = self.bundle.stage("decoder"), part_source(self.bundle, self.backend, self.sources)
+        if source is None or stage.part is None:
+            return None
+        geometry = geometry_of(stage, stage.part, str(self.bundle.root))
+        narrowed = replace(stage, inputs=stage.part.inputs, outputs=stage.part.outputs)
+        return Parts(geometry, partial(self._opened, narrowed, source), feather)
+
+    def _opened(self, stage: StageSpec, source: Source, sizes: Mapping[str, int]) -> Program:
+        ties = self.ties
         if source.doubt is not None:
             ties.notes.append(source.doubt)
         request = Request(
             source.path,
-            self.bundle.stage(name),
+            stage,
             sizes,
             self.precision,
             source.compute,

@@ -46,6 +46,18 @@ def find_sources(
     }
 
 
+def part_source(bundle: Bundle, backend: Backend, sources: Mapping[str, Source]) -> Source | None:
+    """The decoder's graph for parts of a picture; None unless `backend` runs the whole one on the host in float32.
+
+    Parts of a decoder in int8 would have another rounding than its whole pictures, and frames would change with the
+    size of their holes.
+    """
+    part, whole = bundle.stage("decoder").part, sources["decoder"]
+    if part is None or backend.memory != "host" or whole.quantised or backend.machine() is not None:
+        return None
+    return Source(bundle.checked(part.file), whole.compute)
+
+
 def _graphs(bundle: Bundle, backend: Backend, precision: Precision) -> Mapping[str, Source]:
     for compute in backend.graphs:
         if compute != "float32" and precision != "fp32":

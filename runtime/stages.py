@@ -19,9 +19,11 @@ import numpy as np
 from runtime.bundle import PixelRule
 from runtime.canvas import Canvas
 from runtime.clip import Lane, Shot, View
+from runtime.decoder import Decoder
 from runtime.device import Buffer, Event, Form, HostArray, Pool, Stream
 from runtime.frame import RGB, Hole
 from runtime.numbers import as_floats
+from runtime.parts import Part
 from runtime.patch import Crop, Patch
 from runtime.pixels import normalise
 from runtime.program import Program
@@ -181,15 +183,22 @@ def transform(
             yield Completed(item.visit, None)
 
 
-class Painter:
-    """The decoder's program and the pictures that windows still add to."""
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A picture that windows still add to, and what of it they decode."""
 
-    def __init__(self, program: Program, picture: Form, make_canvas: Callable[[], Canvas], pool: Pool) -> None:
-        self._program = program
-        self._picture = picture
+    canvas: Canvas
+    part: Part | None  # None: all of it
+
+
+class Painter:
+    """The decoder and the pictures that windows still add to."""
+
+    def __init__(self, decoder: Decoder, make_canvas: Callable[[Part | None], Canvas], pool: Pool) -> None:
+        self._decoder = decoder
         self._make_canvas = make_canvas
         self._pool = pool
-        self._canvases: dict[tuple[int, int], Canvas] = {}  # by lane and frame of the shot
+        self._works: dict[tuple[int, int], _Work] = {}  # by lane and frame of the shot
 
     def add(self, lane: Lane, step: Step, completed: Buffer, streams: Streams) -> None:
         """Decode the targets that have something to fill, and blend them with what earlier windows painted."""
@@ -197,12 +206,9 @@ class Painter:
         decoder.wait(completed.ready)
         for row, index in enumerate(step.window.targets):
             if lane.repaints(index):
-                painted = self._pool.take(self._picture, decoder)
-                feature = completed.rows(row, row + 1)
-                self._program.enqueue({"features": feature}, {"rgb": painted.tensor}, decoder)
-                painted.ready = decoder.mark()
-                canvas = self._canvases.setdefault((lane.number, index), self._make_canvas())
-                canvas.add(painted, step.window, index, streams, last=index in step.finished)
+                work = self._work(lane, index)
+                painted = self._decoder.run(completed.rows(row, row + 1), work.part, self._pool, decoder)
+                work.canvas.add(painted, step.window, index, streams, last=index in step.finished)
         completed.hold(decoder.mark())
 
     def finish(self, shot: Shot, index: int) -> Callable[[], Filled]:
@@ -211,9 +217,17 @@ class Painter:
         for lane in shot.lanes():
             view = lane.views.get(index)
             if view is not None and view.hole is not None and view.repainted:
-                canvas = self._canvases.pop((lane.number, index))
-                pending.append(_Pending(lane.crop, view.rgb, view.hole, canvas))
+                work = self._works.pop((lane.number, index))
+                pending.append(_Pending(lane.crop, view.rgb, view.hole, work.canvas))
         return partial(_fill, shot.frame_index(index), shot.number, pending)
+
+    def _work(self, lane: Lane, index: int) -> _Work:
+        """The picture of frame `index`; all windows decode the same part of it, since its hole is one."""
+        if (lane.number, index) not in self._works:
+            hole = lane.views[index].hole
+            part = None if hole is None else self._decoder.part_of(hole, lane.crop)
+            self._works[lane.number, index] = _Work(self._make_canvas(part), part)
+        return self._works[lane.number, index]
 
 
 def paint(completed: Iterable[Completed], painter: Painter, streams: Streams) -> Iterator[Leaving]:

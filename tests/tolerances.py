@@ -126,4 +126,9 @@ TOLERANCE: dict[tuple[str, str], float] = {
     ("gpu stage db", "float16"): 50.0,
     ("gpu stage db", "bfloat16"): 45.0,
     ("gpu frames", "db"): 50.0,
+    # of outputs of order 1: what is left of doubles when the interpolation's weights are float32
+    ("part", "float32 weights"): 1e-6,  # measured below 2e-7
+    # frames decoded in part against whole ones: sums in another order may cross a rounding, rarely
+    ("part", "levels"): 1,
+    ("part", "share of samples"): 1e-4,
 }

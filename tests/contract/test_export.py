@@ -19,6 +19,7 @@ import export.build
 from export.build import build, make_graph
 from export.frames import DEMO
 from export.parity import compare
+from export.parts import compare_parts, stages_of
 from export.plan import Plan, Request, make_plan
 from export.trial import make_feed
 from kernels import record
@@ -54,7 +55,8 @@ def test_exporting_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     for out in bundles:
         build(small_plan(out), DEMO, quiet, force=False)
     first, second = ({path.name: path.read_bytes() for path in sorted(out.iterdir())} for out in bundles)
-    assert set(first) == {"encoder.onnx", "transformer.onnx", "decoder.onnx", "manifest.json", "vidmend.fatbin"}
+    graphs = {"encoder.onnx", "transformer.onnx", "decoder.onnx", "decoder.part.onnx"}
+    assert set(first) == {*graphs, "manifest.json", "vidmend.fatbin"}
     assert first["vidmend.fatbin"] == record.fatbin(record.FOLDER)
     assert first == second
 
@@ -70,13 +72,21 @@ def test_the_default_bundle_is_what_the_default_weights_export_to(
 ) -> None:
     """Same graphs and weights; parity is not run again here, its figures depend on the machine."""
     monkeypatch.setattr(export.build, "compare_stages", lambda *_: ())
+    monkeypatch.setattr(export.build, "compare_parts", lambda *_: ())
     out = tmp_path / "again"
     build(default_plan(out), DEMO, quiet, force=False)
     committed, anew = read_bundle(ROOT / "assets" / "bundles" / DEFAULT), read_bundle(out)
     assert comparable(anew.manifest) == comparable(committed.manifest)
     for stage in committed.manifest.stages:
         assert committed.file(stage, "onnx").read_bytes() == anew.file(anew.stage(stage.name), "onnx").read_bytes()
-    assert {record.stage for record in committed.manifest.parity} == {"encoder", "transformer", "decoder"}
+        if stage.part is not None:
+            assert committed.checked(stage.part.file).read_bytes() == (out / stage.part.file.path).read_bytes()
+    assert {record.stage for record in committed.manifest.parity} == {
+        "encoder",
+        "transformer",
+        "decoder",
+        "decoder.part",
+    }
     assert all(0 < record.max_abs <= record.tolerance and not record.nan_count for record in committed.manifest.parity)
     assert committed.manifest.precision.storage == "float16"
 
@@ -92,6 +102,24 @@ def test_parity_compares_with_pytorch_and_measures_what_it_finds() -> None:
     record = compare(stage, model, feed, "noise").record
     assert shift / 2 < record.max_abs < 2 * shift
     assert record.psnr_db < 110  # 90 dB below a range of 2 at full shift; equal graphs are beyond 120
+
+
+@pytest.mark.parametrize("halo", [9, 8])
+def test_parts_are_compared_with_pytorchs_whole_picture(halo: int) -> None:
+    """A halo that is a pixel short is found, and nothing is exported."""
+    stage = SPEC.stages(tiny_network(), None)[2]
+    assert stage.part is not None
+    stage = replace(stage, part=replace(stage.part, halo=halo))
+    noise = np.random.default_rng(0).standard_normal((2, 16, 12, 24)).astype(np.float32)
+    whole = compare(stage, make_graph(stage, halves=False), {"features": noise}, "noise")
+    graphs = {"decoder": make_graph(stages_of([stage])[0], halves=False)}
+    if halo == 9:
+        (found,) = compare_parts([stage], graphs, [whole], quiet)
+        assert (found.stage, found.frames) == ("decoder.part", "noise, 5 parts")
+        assert 0 < found.max_abs <= found.tolerance
+    else:
+        with pytest.raises(ExportError, match=r"^stage 'decoder\.part' \(noise, 5 parts\): differs"):
+            list(compare_parts([stage], graphs, [whole], quiet))
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ _OTHERS = (
     "regions",
     "region_speed",
     "smoothing",
+    "parts",
     "attention",
     "published",
     "host_work",

@@ -105,6 +105,8 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     add("--keep-going", action="store_true", help="use what decodes of a damaged video")
     streams = "windows under way at once, each stage on a stream of its own (default: 1 on the CPU, 2 on a GPU)"
     add("--streams", type=_streams, metavar="N", help=streams)
+    threads = "of an inference library on the CPU (default: the cores this process may use)"
+    add("--threads", type=_threads, metavar="N", help=threads)
     graph = "record what a GPU repeats and launch it as one (default: yes)"
     add("--cuda-graph", action=argparse.BooleanOptionalAction, default=True, help=graph)
     add("--json", action="store_true", help="print the summary as JSON, a line for each video")
@@ -155,6 +157,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         grain=options.grain,
         windows=options.streams,
         cuda_graph=options.cuda_graph,
+        threads=options.threads,
     )
 
 
@@ -172,6 +175,10 @@ def _feather(text: str) -> int:
 
 def _streams(text: str) -> int:
     return _whole_number(text, 1, 8)
+
+
+def _threads(text: str) -> int:
+    return _whole_number(text, 1, 1024)
 
 
 def _radius(text: str) -> int:

@@ -82,7 +82,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 
 def _add_network(parser: argparse.ArgumentParser) -> None:
     how = "steady: even windows, bounded memory (default); reference: the published protocol"
-    precision = "auto: int8 where the bundle has it, bf16 where the CPU computes in it (default); fp32: exact"
+    precision = "auto: on a CPU int8, bf16 or fp32, as a trial finds quickest; else the bundle's (default); fp32: exact"
     region = "auto: crops around the holes (default); full: the whole frame, shrunk; tiles: tiles at native resolution"
     add = parser.add_argument_group("how it is repaired").add_argument
     add("--region", default="auto", choices=REGIONS, help=region)

@@ -1,8 +1,8 @@
 """Which of several ways to compute a bundle on the processor is the quickest here: a short trial, remembered.
 
-Every candidate computes single calls of every stage, in turns, so that a busy machine slows all.  A transformer whose
-window is not fixed gets a window of one frame, whose time is that of convolutions mostly, as a full one's is; one whose
-window is fixed would take too long, and is left out.
+Every candidate computes single calls of every stage, in turns, so that a busy machine slows all.  A transformer gets a
+window of one frame, since a full one may take half a minute; one whose window is fixed is left out.  What attention
+takes besides grows with the window and is missing: figures put candidates in order and forecast nothing.
 """
 
 from __future__ import annotations
@@ -110,12 +110,11 @@ def _best(candidates: Sequence[Candidate], seconds: Seconds) -> Candidate:
 
 
 def _told(best: Candidate, seconds: Seconds, where: str) -> str:
-    others = [
-        f"{label} {_short(figure)}" for label, figure in sorted(seconds.items(), key=_figure) if label != best.label
-    ]
+    others = sorted((item for item in seconds.items() if item[0] != best.label), key=_figure)
+    beside = ", ".join(f"{label} {_short(figure)}" for label, figure in others)
     return (
-        f"{best.label} was chosen: {_short(seconds[best.label])} a frame by a quick trial on this processor, "
-        f"{', '.join(others) or 'nothing beside it'}; {where}"
+        f"{best.label} was chosen by a quick trial on this processor: {_short(seconds[best.label])} a frame, "
+        f"{beside or 'nothing beside it'} (to compare by, no forecast); {where}"
     )
 
 

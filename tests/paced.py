@@ -39,6 +39,7 @@ class Fault:
     opening: str = ""  # the reason why a graph cannot be loaded
     types: tuple[str, ...] = ("fp32", "bf16", "int8", "int8_bf16")  # which ones that is
     computing: type[BaseException] | None = None
+    after: int = 0  # calls that go well
 
 
 class Paced(Mixing):
@@ -51,6 +52,7 @@ class Paced(Mixing):
         self.version = "1.0"
         self.fault = Fault()
         self.opened: list[str] = []  # types
+        self.threads: set[int | None] = set()  # that were asked for
 
     def traits(self) -> tuple[str, ...]:
         return (self.version,)
@@ -64,6 +66,7 @@ class Paced(Mixing):
         if self.fault.opening and kind in self.fault.types:
             raise BackendUnavailable(f"{request.path}: {self.fault.opening}")
         self.opened.append(kind)
+        self.threads.add(request.threads)
         return _PacedProgram(self, request.stage.name, kind)
 
 
@@ -73,8 +76,9 @@ class _PacedProgram(MixingProgram):
         self.paced, self.kind = backend, kind
 
     def enqueue(self, inputs: Tensors, outputs: Tensors, stream: Stream) -> None:
-        if self.paced.fault.computing is not None:
-            raise self.paced.fault.computing
+        fault = self.paced.fault
+        if fault.computing is not None and sum(self.paced.calls.values()) >= fault.after:
+            raise fault.computing
         self.paced.clock.now += self.paced.pace[self.kind]
         super().enqueue(inputs, outputs, stream)
 

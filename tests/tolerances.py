@@ -125,4 +125,5 @@ TOLERANCE: dict[tuple[str, str], float] = {
     ("gpu stage db", "float16"): 50.0,
     ("gpu stage db", "bfloat16"): 45.0,
     ("gpu frames", "db"): 50.0,
+    ("int8 frames", "levels"): 12,  # of 255, of the tiny network's fills against float32's; measured 5
 }

@@ -69,6 +69,7 @@ class _Backend:
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": _OPENVINO_TYPE[self.precision(request.precision)],
+            "ENABLE_CPU_PINNING": "NO",  # pinned, two processes with one thread each both sit on the first core
         }
         if threads := cores.threads(request.threads):
             settings["INFERENCE_NUM_THREADS"] = str(threads)

@@ -77,6 +77,7 @@ def test_the_quickest_is_taken(
         ({"fp32": 0.104, "int8": 0.1}, {"fp32": 0.1, "int8": 0.1}, "first fp32"),
         ({"fp32": 0.2, "int8": 0.104}, {"fp32": 0.101, "int8": 0.1}, "second fp32"),
         ({"fp32": 0.2, "int8": 0.104}, {"fp32": 0.2, "int8": 0.1}, "first int8 and fp32"),
+        ({"fp32": 0.115, "int8": 0.2}, {"fp32": 0.1, "int8": 0.2}, "second fp32"),
         ({"fp32": 0.102, "bf16": 0.1, "int8": 0.1, "int8_bf16": 0.1}, {"fp32": 0.2, "int8": 0.2}, "first fp32"),
     ],
 )

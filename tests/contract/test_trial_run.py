@@ -17,6 +17,7 @@ from runtime import backends
 from runtime.backends import choose
 from runtime.bundle import read_bundle
 from runtime.cli import main
+from runtime.cores import processor
 from runtime.kept import user_cache
 from runtime.program import Request
 from runtime.trial import CLOSE
@@ -163,6 +164,7 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
+@pytest.mark.skipif("avx2" not in " ".join(processor()), reason="needs an x86 processor with AVX2")
 def test_a_processor_without_vnni_and_amx_gets_the_right_frames_by_its_own_choice(
     made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

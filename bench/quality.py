@@ -118,12 +118,12 @@ def _measured(
 ) -> dict[Way, Row]:
     if bundle.manifest.schedule.fixed:
         raise UsageError(f"{bundle.root}: takes windows of one size; name a bundle that was exported without --frames")
-    backend = backends.choose(backend_name, bundle, "auto").backend
+    chosen = backends.choose(backend_name, bundle, "auto")
     cases = [_case(clip, lender, count, bundle) for clip, lender in zip(clips, (*clips[1:], clips[0]), strict=True)]
     print(f"{'way':>9} {'s a frame':>10} {'speed':>6} {'PSNR dB':>8} {'against':>8} {'flicker':>8}")
     rows: dict[Way, Row] = {}
     for way in ways:
-        session = Session(_paced(bundle, way), backend, Settings())
+        session = Session(_paced(bundle, way), chosen.backend, Settings(arithmetic=chosen.arithmetic))
         list(_painted(session, cases[0], way.targets + way.references))  # opens the programs of its windows
         figures = [_timed(session, case) for case in cases]
         frames = sum(len(case.masked) for case in cases)

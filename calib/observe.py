@@ -178,6 +178,9 @@ class _Observing:
     def machine(self) -> Machine | None:
         return self.inner.machine()
 
+    def traits(self) -> tuple[str, ...]:
+        return self.inner.traits()
+
     def precision(self, asked: Precision, compute: Compute = "float32") -> str:
         return self.inner.precision(asked, compute)
 

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from runtime.bundle import Bundle, StageSpec, TensorSpec
-from runtime.clock import Clock
-from runtime.device import HostArray
-from runtime.devices import open_device
-from runtime.program import Backend, Program, Request
+from runtime.bundle import Bundle, StageSpec
+from runtime.program import Backend, Request
+from runtime.trial import Call
 
 _RUNS = 2  # of which the fastest counts
-_SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,28 +46,6 @@ def measure_speeds(bundle: Bundle, backend: Backend) -> Speeds:
 
 def _fastest(stage: StageSpec, paths: list[Path], sizes: Mapping[str, int], backend: Backend) -> list[float]:
     """The least seconds of each graph; they take turns, so that a busy machine slows both."""
-    noise = np.random.default_rng(_SEED)
-    inputs = {port.name: _filled(port, sizes, noise) for port in stage.inputs}
-    outputs = {port.name: np.empty(_shape(port, sizes), np.float32) for port in stage.outputs}
-    programs = [backend.open(Request(path, stage, sizes, "auto")) for path in paths]
-    seconds = [[_once(program, inputs, outputs, backend) for program in programs] for _ in range(1 + _RUNS)]
+    calls = [Call(backend.open(Request(path, stage, sizes, "auto")), stage, sizes, backend) for path in paths]
+    seconds = [[call.seconds() for call in calls] for _ in range(1 + _RUNS)]
     return [min(of_one) for of_one in zip(*seconds[1:], strict=True)]
-
-
-def _once(
-    program: Program, inputs: Mapping[str, HostArray], outputs: Mapping[str, HostArray], backend: Backend
-) -> float:
-    stream = open_device(backend.memory, Clock(), 1).stream("trial")
-    started = time.perf_counter()
-    program.enqueue(inputs, outputs, stream)
-    return time.perf_counter() - started
-
-
-def _filled(port: TensorSpec, sizes: Mapping[str, int], noise: np.random.Generator) -> HostArray:
-    if port.holds is not None:
-        return np.array(sizes[port.holds], np.int64)
-    return noise.standard_normal(_shape(port, sizes), np.float32)
-
-
-def _shape(port: TensorSpec, sizes: Mapping[str, int]) -> tuple[int, ...]:
-    return tuple(sizes[side] if isinstance(side, str) else side for side in port.shape)

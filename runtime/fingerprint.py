@@ -9,8 +9,11 @@ from pathlib import Path
 from runtime.bundle import MANIFEST, Bundle
 
 
-def fingerprint(bundle: Bundle, files: Sequence[Path], choices: Sequence[object]) -> str:
-    """A digest of the bundle, of `files` and what lies in folders (name, size, time of change), and of `choices`."""
+def fingerprint(bundle: Bundle, files: Sequence[Path], choices: Sequence[object], runs_on: str) -> str:
+    """A digest of the bundle, of `files` and what lies in folders (name, size, time of change), and of `choices`.
+
+    Then a line that says what it `runs_on`: who goes on with the work does not choose anew.
+    """
     digest = hashlib.sha256((bundle.root / MANIFEST).read_bytes())
     for path in files:
         for entry in _entries(path):
@@ -20,7 +23,12 @@ def fingerprint(bundle: Bundle, files: Sequence[Path], choices: Sequence[object]
             )
     for choice in choices:
         digest.update(f"{choice!r}\n".encode(errors="surrogateescape"))
-    return digest.hexdigest()
+    return f"{digest.hexdigest()}\n{runs_on}\n"
+
+
+def runs_on(noted: str) -> str:
+    """What the work with that fingerprint runs on; empty where it does not say."""
+    return noted.partition("\n")[2].removesuffix("\n")
 
 
 def _entries(path: Path) -> list[Path]:

@@ -83,7 +83,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 
 def _add_network(parser: argparse.ArgumentParser) -> None:
     how = "steady: even windows, bounded memory (default); reference: the published protocol"
-    precision = "auto: int8 where the bundle has it, bf16 where the CPU computes in it (default); fp32: exact"
+    precision = "auto: on a CPU int8, bf16 or fp32, as a trial finds quickest; else the bundle's (default); fp32: exact"
     region = "auto: crops around the holes (default); full: the whole frame, shrunk; tiles: tiles at native resolution"
     add = parser.add_argument_group("how it is repaired").add_argument
     add("--region", default="auto", choices=REGIONS, help=region)
@@ -108,6 +108,8 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     add("--keep-going", action="store_true", help="use what decodes of a damaged video")
     streams = "windows under way at once, each stage on a stream of its own (default: 1 on the CPU, 2 on a GPU)"
     add("--streams", type=_streams, metavar="N", help=streams)
+    threads = "of an inference library on the CPU (default: the cores this process may use)"
+    add("--threads", type=_threads, metavar="N", help=threads)
     graph = "record what a GPU repeats and launch it as one (default: yes)"
     add("--cuda-graph", action=argparse.BooleanOptionalAction, default=True, help=graph)
     decoder = "auto: the GPU's own where the network runs on that GPU and it can, else the CPU (default: %(default)s)"
@@ -162,6 +164,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         grain=options.grain,
         windows=options.streams,
         cuda_graph=options.cuda_graph,
+        threads=options.threads,
     )
 
 
@@ -179,6 +182,10 @@ def _feather(text: str) -> int:
 
 def _streams(text: str) -> int:
     return _whole_number(text, 1, 8)
+
+
+def _threads(text: str) -> int:
+    return _whole_number(text, 1, 1024)
 
 
 def _radius(text: str) -> int:

@@ -12,6 +12,7 @@ from runtime.device import Memory, Stream, Tensor
 from runtime.engines import Machine
 
 Precision = Literal["auto", "fp32"]
+EXACT: Precision = "fp32"
 PRECISIONS: tuple[Precision, ...] = ("auto", "fp32")
 LABELS: Mapping[Compute, str] = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16", "int8": "int8"}
 Tensors = Mapping[str, Tensor]
@@ -19,6 +20,19 @@ Tensors = Mapping[str, Tensor]
 
 def _ignore(_: object) -> None:
     """For whoever opens a stage and wants to hear nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """In which types a bundle is computed."""
+
+    quantised: bool  # whether graphs in int8 are run where the bundle has them
+    precision: Precision  # of everything else
+
+
+def narrowest(precision: Precision) -> Arithmetic:
+    """The narrowest types that `precision` allows."""
+    return Arithmetic(precision != EXACT, precision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +47,7 @@ class Request:
     cuda_graph: bool = True  # whether repeated work may be recorded and launched as one
     tell: Callable[[str], None] = _ignore  # takes a sentence that a user should hear
     at_rest: Callable[[Callable[[], None]], None] = _ignore  # takes what to call when a clip is done and nothing runs
+    threads: int | None = None  # to compute with, where that is a processor's work; None: see runtime/cores.py
 
 
 class Program(Protocol):
@@ -80,6 +95,13 @@ class Backend(Protocol):
 
     def machine(self) -> Machine | None:
         """What an engine must fit to run here; None when it runs graphs."""
+        ...
+
+    def traits(self) -> tuple[str, ...]:
+        """What decides its speed here besides processor and graphs: version, what it can do, the environment's limits.
+
+        Asked only where `why_not` is None.
+        """
         ...
 
     def precision(self, asked: Precision, compute: Compute = "float32") -> str:

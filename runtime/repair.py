@@ -11,7 +11,7 @@ from runtime import backends
 from runtime._video_extent import cut_short
 from runtime.cuts import no_cuts, open_cuts
 from runtime.decoding import decide
-from runtime.fingerprint import fingerprint
+from runtime.fingerprint import fingerprint, runs_on
 from runtime.frame import Frame, Masked
 from runtime.job import Job
 from runtime.masks import MaskSource, open_masks
@@ -21,6 +21,7 @@ from runtime.report import ReportData, Samples, write_report
 from runtime.session import Restored, Session, precision_of
 from runtime.summary import Summary
 from runtime.video import FrameReader, FrameWriter, copy_video, copyable, open_work, open_writer
+from runtime.work import noted
 
 NOTHING_MASKED = "the mask is empty: nothing was repaired"
 
@@ -50,8 +51,12 @@ class _Run:
         self._outlook = outlook
         self._reader = reader
         self._progress = progress
-        self._chosen = backends.choose(job.backend, outlook.bundle, precision_of(outlook.bundle, job.settings))
-        self._session = Session(outlook.bundle, self._chosen.backend, job.settings)
+        begun_on = runs_on(noted(job.out)) if job.resume else ""
+        search = backends.Search(job.settings.threads, bool(outlook.regions), begun_on, progress)
+        precision = precision_of(outlook.bundle, job.settings)
+        self._chosen = backends.choose(job.backend, outlook.bundle, precision, search)
+        settings = replace(job.settings, arithmetic=self._chosen.arithmetic)
+        self._session = Session(outlook.bundle, self._chosen.backend, settings)
         self._decoding = decide(job, outlook.info, self._session.device)
         self._cuts = open_cuts(job.cuts, outlook.info) if outlook.regions else no_cuts()
         self._resumed = 0
@@ -133,10 +138,11 @@ class _Run:
     def _fingerprint(self) -> str:
         job, outlook = self._job, self._outlook
         files = [job.video, *outlook.request.masks]
-        settings = replace(job.settings, windows=None, cuda_graph=True)  # when frames are done, not how they look
-        name, precision = self._chosen.name, self._session.precision
-        choices = (outlook.request, job.cuts, outlook.regions, name, precision, settings)
-        return fingerprint(outlook.bundle, files, (*choices, job.encoding, job.deinterlace, job.fps, job.keep_going))
+        # Left out: when frames are done, not how they look.
+        settings = replace(job.settings, windows=None, cuda_graph=True, threads=None)
+        choices = (outlook.request, job.cuts, outlook.regions, settings, job.encoding)
+        more = (job.deinterlace, job.fps, job.keep_going)
+        return fingerprint(outlook.bundle, files, (*choices, *more), self._chosen.label)
 
 
 def _copyable(job: Job, outlook: Outlook) -> bool:

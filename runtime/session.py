@@ -20,11 +20,11 @@ from runtime.frame import Frame, Masked
 from runtime.numbers import NUMPY_NAMES
 from runtime.patch import Painted, Patch
 from runtime.pixelwork import Compose, Manner, PixelWork
-from runtime.program import Backend, Precision, Program, Request
+from runtime.program import Arithmetic, Backend, Precision, Program, Request, narrowest
 from runtime.regions import Region
 from runtime.schedule import Quality, Schedule, make_schedule
 from runtime.smooth import smoothed
-from runtime.sources import Source, find_sources, part_source
+from runtime.sources import Source, find_sources, part_source, types_of
 from runtime.stages import Encoder, Filled, Forms, Painter, collect, encode, paint, transform, visits
 from runtime.streams import open_streams
 from runtime.transformer import Transformer
@@ -41,6 +41,8 @@ class Settings:
     schedule: str = "steady"
     quality: Quality = "standard"  # the pace of the schedule
     precision: Precision = "auto"
+    arithmetic: Arithmetic | None = None  # as it was chosen for this machine; None: the narrowest `precision` allows
+    threads: int | None = None  # to compute with, on the host; None: see runtime/cores.py
     dilate: int | None = None  # iterations of the 3x3 cross on the hole; None: as the bundle says
     feather: int = 0  # source pixels over which a fill fades into its surroundings
     smooth: int = 0  # frames before and after one that its fill is averaged with, along the motion
@@ -73,10 +75,10 @@ class Session:
         self.clock = Clock()
         self._windows = windows_of(backend, settings)
         self._device = make_device(backend.memory, self.clock, self._windows)
-        precision = precision_of(bundle, settings)
-        sources = find_sources(bundle, backend, precision)
+        arithmetic = settings.arithmetic or narrowest(precision_of(bundle, settings))
+        sources = find_sources(bundle, backend, arithmetic)
         self._ties = _Ties()
-        stages = _Stages(bundle, backend, sources, precision, settings.cuda_graph, self._ties)
+        stages = _Stages(bundle, backend, sources, arithmetic.precision, settings, self._ties)
         with self._device.bound():
             self._encoder = stages.open("encoder", {"B": 1})
             decoder = stages.open("decoder", {"B": 1})
@@ -87,7 +89,7 @@ class Session:
         manner = Manner(self._rule, self._forms.pixels, self._schedule.to_the_letter, finish)
         self._work = PixelWork(self._device, bundle, manner, self.clock)
         self.picture = (self._rule.width, self._rule.height)  # what the network sees at once, in pixels
-        self.precision = stages.computes_in()  # the types, for people
+        self.precision = types_of(backend, arithmetic.precision, sources)  # for people
 
     @property
     def device(self) -> Device:
@@ -203,7 +205,7 @@ class _Stages:
     backend: Backend
     sources: Mapping[str, Source]
     precision: Precision
-    cuda_graph: bool
+    settings: Settings
     ties: _Ties
 
     def open(self, name: str, sizes: Mapping[str, int]) -> Program:
@@ -228,17 +230,12 @@ class _Stages:
             sizes,
             self.precision,
             source.compute,
-            self.cuda_graph,
+            self.settings.cuda_graph,
             ties.notes.append,
             ties.at_rest.append,
+            self.settings.threads,
         )
         return self.backend.open(request)
-
-    def computes_in(self) -> str:
-        """The backend's type; before it int8, where stages have a graph in it that is run."""
-        first = next(iter(self.sources.values()))
-        rest = self.backend.precision(self.precision, first.compute)
-        return f"int8 and {rest}" if any(source.quantised for source in self.sources.values()) else rest
 
     def transformer(self, schedule: Schedule) -> Transformer:
         stage, rule = self.bundle.stage("transformer"), self.bundle.manifest.schedule

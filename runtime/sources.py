@@ -11,7 +11,7 @@ from runtime import engines
 from runtime.bundle import Bundle, Compute, EngineRecord, StageSpec
 from runtime.engines import Machine
 from runtime.errors import EngineUnfit
-from runtime.program import Backend, Precision
+from runtime.program import Arithmetic, Backend, Precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Source:
 
 
 def find_sources(
-    bundle: Bundle, backend: Backend, precision: Precision, *, every_window: bool = False
+    bundle: Bundle, backend: Backend, arithmetic: Arithmetic, *, every_window: bool = False
 ) -> Mapping[str, Source]:
     """By stage, what `backend` opens; one type for all of them, since no stage converts what another one gives.
 
@@ -34,9 +34,9 @@ def find_sources(
     """
     machine = backend.machine()
     if machine is None:
-        return _graphs(bundle, backend, precision)
+        return _graphs(bundle, backend, arithmetic)
     exact: tuple[Compute, ...] = ("float32",)
-    chosen = _engines(bundle, machine, exact if precision == "fp32" else engines.ANY_TYPE)
+    chosen = _engines(bundle, machine, exact if arithmetic.precision == "fp32" else engines.ANY_TYPE)
     for stage in bundle.manifest.stages if every_window else ():
         if reason := engines.short_of(bundle, stage, chosen[stage.name], machine):
             raise EngineUnfit(reason)
@@ -58,9 +58,16 @@ def part_source(bundle: Bundle, backend: Backend, sources: Mapping[str, Source])
     return Source(bundle.checked(part.file), whole.compute)
 
 
-def _graphs(bundle: Bundle, backend: Backend, precision: Precision) -> Mapping[str, Source]:
+def types_of(backend: Backend, precision: Precision, sources: Mapping[str, Source]) -> str:
+    """The types that `sources` are computed in, for people: int8 where a stage has a graph in it, then the others'."""
+    first = next(iter(sources.values()))
+    rest = backend.precision(precision, first.compute)
+    return f"int8 and {rest}" if any(source.quantised for source in sources.values()) else rest
+
+
+def _graphs(bundle: Bundle, backend: Backend, arithmetic: Arithmetic) -> Mapping[str, Source]:
     for compute in backend.graphs:
-        if compute != "float32" and precision != "fp32":
+        if compute != "float32" and arithmetic.precision != "fp32":
             typed = {
                 stage.name: graph
                 for stage in bundle.manifest.stages
@@ -69,9 +76,7 @@ def _graphs(bundle: Bundle, backend: Backend, precision: Precision) -> Mapping[s
             }
             if len(typed) == len(bundle.manifest.stages):
                 return {name: Source(bundle.checked(graph.file), compute) for name, graph in typed.items()}
-    int8 = (
-        backend.memory == "host" and precision != "fp32"
-    )  # as exported they are CPUs' graphs; GPUs run engines of them
+    int8 = backend.memory == "host" and arithmetic.quantised  # they are CPUs' graphs; GPUs run engines of them
     return {stage.name: _graph(bundle, stage, backend.target, int8=int8) for stage in bundle.manifest.stages}
 
 

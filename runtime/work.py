@@ -106,6 +106,14 @@ def folder_of(out: Path) -> Path:
     return named.with_name(named.name + SUFFIX)
 
 
+def noted(out: Path) -> str:
+    """The fingerprint of the unfinished work on `out`; empty where there is none that can be read."""
+    try:
+        return (folder_of(out) / FINGERPRINT).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
 def _locked(out: Path, folder: Path) -> TextIO:
     """The folder's lock; the system lets go of it when this process ends, however it does."""
     while True:

@@ -15,6 +15,14 @@ REQUIRE_ALL = "VIDMEND_REQUIRE_ALL"  # set where all packages are installed: a s
 REQUIRE_GPU = "VIDMEND_REQUIRE_GPU"  # set where there is a GPU too
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Generator[None, None, None]:
+    """A cache folder of this run's, for child processes too: tests neither write into the user's nor read from it."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if os.environ.get(REQUIRE_GPU):
         return

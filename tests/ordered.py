@@ -207,6 +207,9 @@ class CheckedBackend:
     def machine(self) -> Machine | None:
         return self._inner.machine()
 
+    def traits(self) -> tuple[str, ...]:
+        return self._inner.traits()
+
     def precision(self, asked: Precision, compute: Compute = "float32") -> str:
         return self._inner.precision(asked, compute)
 

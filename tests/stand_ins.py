@@ -32,6 +32,9 @@ class Counting:
     def machine(self) -> Machine | None:
         return None
 
+    def traits(self) -> tuple[str, ...]:
+        return ()
+
     def precision(self, asked: Precision, compute: Compute = "float32") -> str:
         return "zeros"
 

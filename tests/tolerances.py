@@ -131,4 +131,5 @@ TOLERANCE: dict[tuple[str, str], float] = {
     # frames decoded in part against whole ones: sums in another order may cross a rounding, rarely
     ("part", "levels"): 1,
     ("part", "share of samples"): 1e-4,
+    ("int8 frames", "levels"): 12,  # of 255, of the tiny network's fills against float32's; measured 5
 }

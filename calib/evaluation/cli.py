@@ -95,7 +95,8 @@ def _methods(
     chosen = backends.choose(options.backend, bundle, precision_of(bundle, Settings(options.schedule)))
     for note in chosen.notes:
         _say(f"note: {note}")
-    network = open_network(bundle, chosen.backend, options.schedule, (plan.width, plan.height))
+    size = (plan.width, plan.height)
+    network = open_network(bundle, chosen.backend, options.schedule, size, chosen.arithmetic)
     manifest = bundle.manifest
     facts = (
         ("bundle", f"{bundle.root.resolve().name}: {manifest.network} {manifest.variant}"),

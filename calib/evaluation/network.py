@@ -12,7 +12,7 @@ from calib.baselines import blanked
 from calib.clips import frame_of, picture_of, whole_frame
 from runtime.bundle import Bundle
 from runtime.frame import RGB, Hole, Masked
-from runtime.program import Backend
+from runtime.program import Arithmetic, Backend
 from runtime.session import Session, Settings
 
 
@@ -32,7 +32,9 @@ class Network:
                 yield np.where(hole[..., None], picture_of(done.frame), picture)
 
 
-def open_network(bundle: Bundle, backend: Backend, schedule: str, size: tuple[int, int]) -> Network:
+def open_network(
+    bundle: Bundle, backend: Backend, schedule: str, size: tuple[int, int], arithmetic: Arithmetic | None = None
+) -> Network:
     """The bundle on a backend, for frames of `size`, width and height; raises what `Session` does.
 
     Holes come dilated.  Where the network's size is another they are dilated once more at that size, by the bundle's
@@ -40,7 +42,7 @@ def open_network(bundle: Bundle, backend: Backend, schedule: str, size: tuple[in
     """
     rule = bundle.manifest.pixels
     dilate = 0 if size == (rule.width, rule.height) else None
-    return Network(Session(bundle, backend, Settings(schedule=schedule, dilate=dilate)))
+    return Network(Session(bundle, backend, Settings(schedule=schedule, dilate=dilate, arithmetic=arithmetic)))
 
 
 def _masked(picture: RGB, hole: Hole, index: int) -> Masked:

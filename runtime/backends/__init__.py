@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 from runtime.bundle import Bundle
 from runtime.errors import BackendUnavailable, EngineUnfit, UsageError
-from runtime.program import Backend, Precision
-from runtime.sources import find_sources
+from runtime.program import EXACT, Arithmetic, Backend, Precision, narrowest
+from runtime.progress import Progress, silent
+from runtime.sources import find_sources, types_of
+from runtime.trial import Candidate, quickest
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,19 @@ class Chosen:
 
     name: str
     backend: Backend
-    notes: tuple[str, ...]  # why not another one, where a user could do something about it
+    notes: tuple[str, ...]  # what was measured, and why not another one where a user could do something about it
+    arithmetic: Arithmetic | None = None  # None: the narrowest that the precision asked for allows
+    label: str = ""  # tells it from all others that might have been chosen
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How to choose between several that compute a bundle on the processor."""
+
+    threads: int | None = None  # that it will be computed with; None: see runtime/cores.py
+    timed: bool = True  # whether by a trial where they are to be chosen from by themselves; else the first by rank
+    begun_on: str = ""  # label of what an earlier run of the same work ran on, which goes on with it
+    progress: Progress = silent
 
 
 def names() -> tuple[str, ...]:
@@ -54,30 +69,71 @@ def first_on_host() -> Chosen:
     raise BackendUnavailable(f"no backend can run on this processor. {' '.join(reasons)}")
 
 
-def choose(name: str, bundle: Bundle, precision: Precision) -> Chosen:
-    """The backend called `name`, or for "auto" the first by rank that can run `bundle` here.
+_BY_ITSELF = Search()
 
-    One that could run here, were it not for the bundle's engines, is passed over by "auto" with a note.  Raises
-    `BackendUnavailable` or a `BundleError`.
+
+def choose(name: str, bundle: Bundle, precision: Precision, search: Search = _BY_ITSELF) -> Chosen:
+    """The backend called `name`, or for "auto" one that can run `bundle` here; and in which types.
+
+    "auto" takes the first on a device, by rank, else the quickest on the processor.  There a trial decides between the
+    libraries, and between the types that `precision` allows (runtime/trial.py).  One that could run here, were it not
+    for the bundle's engines, is passed over with a note.  Raises `BackendUnavailable` or a `BundleError`.
     """
-    if name != "auto":
-        backend = able(name)
-        find_sources(bundle, backend, precision)
-        return Chosen(name, backend, ())
     reasons: list[str] = []
     notes: list[str] = []
-    for candidate, backend in _ranked():
-        reason = backend.why_not()
-        if reason is not None:
+    on_host: list[Candidate] = []
+    for candidate, backend in _ranked() if name == "auto" else [(name, able(name))]:
+        if reason := backend.why_not():
             reasons.append(f"{candidate}: {reason}")
             continue
+        if backend.memory == "host":
+            on_host += _ways(candidate, backend, bundle, precision)
+            continue
         try:
-            find_sources(bundle, backend, precision, every_window=True)
+            sources = find_sources(bundle, backend, narrowest(precision), every_window=name == "auto")
         except EngineUnfit as error:
+            if name != "auto":
+                raise
             notes.append(f"{candidate} was passed over: {error}")
             continue
-        return Chosen(candidate, backend, tuple(notes))
-    raise BackendUnavailable(f"no backend can run here. {' '.join([*reasons, *notes])}")
+        label = f"{candidate} {types_of(backend, precision, sources)}"
+        return Chosen(candidate, backend, tuple(notes), None, label)
+    if not on_host:
+        raise BackendUnavailable(f"no backend can run here. {' '.join([*reasons, *notes])}")
+    best, found = _best(on_host, bundle, search)
+    return Chosen(best.name, best.backend, (*notes, *found), best.arithmetic, best.label)
+
+
+def _best(candidates: list[Candidate], bundle: Bundle, search: Search) -> tuple[Candidate, tuple[str, ...]]:
+    """One of `candidates`, which stand by rank, the narrowest types first; and notes."""
+    begun_on = next((each for each in candidates if each.label == search.begun_on), None)
+    if begun_on is not None:
+        return begun_on, ()
+    if len(candidates) == 1 or not search.timed or candidates[0].backend.rank is None:
+        return candidates[0], ()
+    exact_first = sorted(candidates, key=_narrowness)  # stable: by rank where they are as exact
+    return quickest(bundle, exact_first, search.threads, search.progress)
+
+
+def _narrowness(candidate: Candidate) -> tuple[bool, bool]:
+    """Sorts before what is less exact."""
+    exact = candidate.backend.precision("fp32")
+    narrow = candidate.backend.precision(candidate.arithmetic.precision) != exact
+    return candidate.arithmetic.quantised, narrow
+
+
+def _ways(name: str, backend: Backend, bundle: Bundle, precision: Precision) -> Iterator[Candidate]:
+    """All types that `backend` computes `bundle` in, as far as `precision` allows; the narrowest first."""
+    seen: set[str] = set()
+    for quantised in (True, False) if narrowest(precision).quantised else (False,):
+        sources = find_sources(bundle, backend, Arithmetic(quantised, precision))
+        for asked in dict.fromkeys((precision, EXACT)):
+            label = f"{name} {types_of(backend, asked, sources)}"
+            if label not in seen:
+                seen.add(label)
+                yield Candidate(name, backend, Arithmetic(quantised, asked), label, sources)
+        if not any(source.quantised for source in sources.values()):
+            return  # the other graphs are the same
 
 
 def _ranked() -> list[tuple[str, Backend]]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from runtime import cores
 from runtime._device_gpu import CudaTensor
 from runtime.bundle import Compute
 from runtime.device import Memory, Stream, Tensor
@@ -33,6 +34,7 @@ def load(library: Any, request: Request, providers: Sequence[Provider]) -> Any:
     """A session with these providers, best first; raises `BackendUnavailable`."""
     options = library.SessionOptions()
     options.log_severity_level = 3  # its warnings speak of its own optimiser, not of anything a user can change
+    options.intra_op_num_threads = cores.threads(request.threads) or 0  # 0: it counts the machine's cores itself
     for axis, size in request.sizes.items():
         options.add_free_dimension_override_by_name(axis, size)
     try:
@@ -132,6 +134,10 @@ class CudaBackend:
 
     def machine(self) -> None:
         """None: it runs graphs."""
+
+    def traits(self) -> tuple[str, ...]:
+        """As `Backend.traits`."""
+        return (str(self.library().__version__),)
 
     def precision(self, asked: Precision, compute: Compute = "float32") -> str:
         """The graph's own type."""

@@ -66,6 +66,10 @@ class TrtBackend:
         ranges = _numbers(version) >= self.ranges_from
         return Machine(self.target, version, gpu and gpu.capability, gpu and gpu.name, self.portable, ranges)
 
+    def traits(self) -> tuple[str, ...]:
+        """As `Backend.traits`."""
+        return (str(self.library().__version__),)
+
     def precision(self, asked: Precision, compute: Compute = "float32") -> str:
         """The engine's own type."""
         return LABELS[compute]

@@ -27,6 +27,9 @@ class _NullBackend:
     def machine(self) -> None:
         return None
 
+    def traits(self) -> tuple[str, ...]:
+        return ()
+
     def precision(self, asked: Precision, compute: Compute = "float32") -> str:
         return "zeros"
 

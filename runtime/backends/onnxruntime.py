@@ -47,6 +47,9 @@ class _Backend:
     def machine(self) -> None:
         return None
 
+    def traits(self) -> tuple[str, ...]:
+        return (str(library().__version__),)
+
     def precision(self, asked: Precision, compute: Compute = "float32") -> str:
         return "fp32"
 

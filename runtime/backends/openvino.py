@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
+from runtime import cores
 from runtime.bundle import Compute
 from runtime.device import Memory, Stream, host_array
 from runtime.errors import BackendUnavailable
 from runtime.program import Precision, Request, Tensors
 
 _OPENVINO_TYPE = {"fp32": "f32", "bf16": "bf16"}
+_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "OV_CPU_MAX_ISA")  # of instructions; it obeys all three
 
 
 class _Program:
@@ -50,6 +53,11 @@ class _Backend:
     def machine(self) -> None:
         return None
 
+    def traits(self) -> tuple[str, ...]:
+        library = _library()
+        able = core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        return (str(library.__version__), *able, *(f"{name}={os.environ.get(name, '')}" for name in _LIMITS))
+
     def precision(self, asked: Precision, compute: Compute = "float32") -> str:
         if asked == "auto" and "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             return "bf16"
@@ -60,7 +68,10 @@ class _Backend:
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": _OPENVINO_TYPE[self.precision(request.precision)],
+            "ENABLE_CPU_PINNING": "NO",  # pinned, two processes with one thread each both sit on the first core
         }
+        if threads := cores.threads(request.threads):
+            settings["INFERENCE_NUM_THREADS"] = str(threads)
         try:
             model = core().read_model(str(request.path))
             fix_sizes(library, model, request)

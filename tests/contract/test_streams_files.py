@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def chosen(backend: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repair.backends, "choose", lambda name, bundle, precision: backends.Chosen(name, backend, ()))
+    monkeypatch.setattr(repair.backends, "choose", lambda name, *_: backends.Chosen(name, backend, ()))
 
 
 def infer(folder: Path, bundle: Path, *arguments: str) -> int:
@@ -45,9 +45,9 @@ def test_the_file_is_the_same_to_the_byte_however_many_windows_are_under_way(
     chosen(Mixing(), monkeypatch)
     asked: list[Sequence[Any]] = []
 
-    def watched(bundle: Any, files: Any, choices: Sequence[Any]) -> str:
+    def watched(bundle: Any, files: Any, choices: Sequence[Any], runs_on: str) -> str:
         asked.append(choices)
-        return fingerprint(bundle, files, choices)
+        return fingerprint(bundle, files, choices, runs_on)
 
     monkeypatch.setattr(repair, "fingerprint", watched)
     files: list[bytes] = []

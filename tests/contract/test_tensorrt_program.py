@@ -18,7 +18,7 @@ from runtime._device_cuda import CudaDevice
 from runtime.clock import Clock
 from runtime.device import Form, Stream, Tensor
 from runtime.errors import EngineUnfit, VidmendError
-from runtime.program import Program, Request
+from runtime.program import Program, Request, narrowest
 from runtime.sources import find_sources
 from tests.engined import RTX, Build, add_engines
 from tests.stand_in_cuda import FakeCuda
@@ -82,7 +82,7 @@ def bench(root: Path, setting: Setting | None = None) -> Generator[Bench, None, 
     bundle = add_engines(root, setting.build)
     with machine_with(library, driver, setting.target):
         backend, device = backends.get(setting.target), CudaDevice(Clock())
-        path = find_sources(bundle, backend, "auto")["encoder"].path
+        path = find_sources(bundle, backend, narrowest("auto"))["encoder"].path
         if setting.plan is not None:
             plan = json.loads(path.read_text())
             setting.plan(plan)

@@ -27,7 +27,7 @@ from runtime.device import Form, HostArray, Stream, Tensor
 from runtime.errors import UsageError
 from runtime.job import find_bundle
 from runtime.numbers import NUMPY_NAMES, as_floats, floats
-from runtime.program import Backend, Program, Request
+from runtime.program import Backend, Program, Request, narrowest
 from runtime.session import Session, Settings
 from runtime.sources import find_sources
 from tests.pictures import as_clip, moving_holes, moving_pictures, picture_of, whole
@@ -52,7 +52,7 @@ class Bench:
     at_rest: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
 
     def open(self, stage: str, *, cuda_graph: bool = False) -> Program:
-        source = find_sources(self.bundle, self.backend, "auto")[stage]
+        source = find_sources(self.bundle, self.backend, narrowest("auto"))[stage]
         ties = (self.notes.append, self.at_rest.append)
         spec = self.bundle.stage(stage)
         return self.backend.open(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runtime.bundle import Bundle, read_bundle
-from runtime.fingerprint import fingerprint
+from runtime.fingerprint import fingerprint, runs_on
 from runtime.job import find_bundle
 from runtime.session import Settings
 
@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def of(folder: Path, bundle: Bundle, *choices: object) -> str:
-    return fingerprint(bundle, [folder / "video.mp4", folder / "masks"], choices)
+    return fingerprint(bundle, [folder / "video.mp4", folder / "masks"], choices, "library fp32")
 
 
 def test_the_same_things_have_the_same_fingerprint(folder: Path, bundle: Bundle) -> None:
@@ -54,6 +54,14 @@ def test_another_setting_changes_it(folder: Path, bundle: Bundle) -> None:
     assert of(folder, bundle, Settings()) != of(folder, bundle, Settings(feather=1))
 
 
+def test_what_it_runs_on_changes_it_and_can_be_read_from_it(folder: Path, bundle: Bundle) -> None:
+    noted = of(folder, bundle)
+    assert runs_on(noted) == "library fp32"
+    assert noted != fingerprint(bundle, [folder / "video.mp4", folder / "masks"], (), "library bf16")
+    for other in ("", noted.partition("\n")[0], "\n"):
+        assert runs_on(other) == ""
+
+
 def test_another_bundle_changes_it(folder: Path, bundle: Bundle, tmp_path: Path) -> None:
     other = tmp_path / "bundle"
     other.mkdir()
@@ -62,6 +70,6 @@ def test_another_bundle_changes_it(folder: Path, bundle: Bundle, tmp_path: Path)
 
 
 def test_pictures_of_a_pattern_count_all(folder: Path, bundle: Bundle) -> None:
-    before = fingerprint(bundle, [folder / "masks" / "%d.png"], [])
+    before = fingerprint(bundle, [folder / "masks" / "%d.png"], [], "")
     (folder / "masks" / "1.png").write_bytes(b"mask")
-    assert fingerprint(bundle, [folder / "masks" / "%d.png"], []) != before
+    assert fingerprint(bundle, [folder / "masks" / "%d.png"], [], "") != before

@@ -18,7 +18,7 @@ from runtime.device import Memory
 from runtime.errors import BundleError
 from runtime.frame import Hole, Masked
 from runtime.patch import Crop
-from runtime.program import Program, Request
+from runtime.program import Program, Request, narrowest
 from runtime.regions import Region
 from runtime.session import Session, Settings
 from runtime.sources import find_sources, part_source
@@ -44,7 +44,8 @@ class Noting:
         self._inner = backends.get(name)
         self.target, self.rank, self.graphs = self._inner.target, self._inner.rank, self._inner.graphs
         self.memory: Memory = self._inner.memory
-        self.why_not, self.machine, self.precision = self._inner.why_not, self._inner.machine, self._inner.precision
+        self.why_not, self.machine, self.traits = self._inner.why_not, self._inner.machine, self._inner.traits
+        self.precision = self._inner.precision
         self.opened: list[tuple[int, int]] = []
 
     def open(self, request: Request) -> Program:
@@ -122,7 +123,7 @@ def test_the_published_protocol_decodes_whole_pictures(any_window: Path) -> None
 
 def test_only_float32_on_the_host_decodes_parts(any_window: Path) -> None:
     bundle, host, device = read_bundle(any_window), Counting(), Counting()
-    sources = find_sources(bundle, host, "auto")
+    sources = find_sources(bundle, host, narrowest("auto"))
     device.memory = "cuda"
     assert part_source(bundle, host, sources) is not None
     assert part_source(bundle, device, sources) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from export.frames import DEMO
 from export.plan import Plan
 from models._spec import Size, Variant, Window
 from models.sttn import SPEC, Sttn, variant
+from runtime.bundle import Bundle
 
 WIDTH, HEIGHT = 96, 48
 SIZE = Size(WIDTH, HEIGHT)
@@ -65,3 +67,9 @@ def tiny_bundle(
     )
     build(plan, DEMO, lambda step: None, force=True)
     return plan.out
+
+
+def without_parts(bundle: Bundle) -> Bundle:
+    """The same, as one whose pictures are always decoded whole."""
+    stages = tuple(replace(stage, part=None) for stage in bundle.manifest.stages)
+    return Bundle(bundle.root, replace(bundle.manifest, stages=stages))

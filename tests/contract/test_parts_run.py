@@ -24,7 +24,7 @@ from runtime.session import Session, Settings
 from runtime.sources import find_sources, part_source
 from tests.pictures import as_clip, moving_holes, moving_pictures, picture_of, whole
 from tests.stand_ins import Counting
-from tests.tiny import HEIGHT, WIDTH
+from tests.tiny import HEIGHT, WIDTH, without_parts
 from tests.tolerances import TOLERANCE
 
 LENGTH = 17
@@ -69,11 +69,6 @@ def changing_holes(width: int, height: int) -> list[Hole]:
 def clip(scale: int = 1) -> Iterator[Masked]:
     width, height = scale * WIDTH, scale * HEIGHT
     return as_clip(moving_pictures(LENGTH, width, height), changing_holes(width, height), cuts=(12,))
-
-
-def without_parts(bundle: Bundle) -> Bundle:
-    stages = tuple(replace(stage, part=None) for stage in bundle.manifest.stages)
-    return Bundle(bundle.root, replace(bundle.manifest, stages=stages))
 
 
 def run(bundle: Bundle, backend: Noting, chosen: Settings, regions: Sequence[Region], scale: int) -> np.ndarray:

@@ -20,11 +20,9 @@ help:  ## say what there is to make
 demo: $(VENV)/.demo  ## repair a real video (assets/demo) with the default network; look into demo-output/
 	@$(BIN)/python -m calib.demo
 
-# In two runs: a worker that had run both halves was seen to end by SIGSEGV when a child of it ended, for a reason not
-# found yet; and the short tests, handed out behind the long ones, leave no worker idle.
+# The long tests first: the short ones, handed out behind them, leave no worker idle.
 test: $(VENV)/.test  ## run every test; WORKERS=N processes
-	$(BIN)/python -m pytest -q -n $(WORKERS) tests/contract tests/golden tests/gpu
-	$(BIN)/python -m pytest -q -n $(WORKERS) tests/guard tests/unit
+	$(BIN)/python -m pytest -q -n $(WORKERS) tests/contract tests/golden tests/gpu tests/guard tests/unit
 
 fuzz: $(VENV)/.test  ## damage small videos in 200 ways and repair them; SEEDS=N
 	$(BIN)/python -m tests.fuzz --seeds $(SEEDS)

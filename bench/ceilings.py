@@ -1,4 +1,4 @@
-"""What this machine reaches at best: large matrix products in each type, and copies of memory."""
+"""What this machine reaches at best: a large matrix product and a convolution in each type, and copies of memory."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from runtime.backends.openvino import core
 
-_SIDE = 2048  # of the product's matrices: far more operations than bytes
 _COPIED_BYTES = 256 << 20  # by each thread: far more than the caches hold
 _REPEATS = 5  # the fastest counts: others on the machine only ever slow one down
+_SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,46 +27,63 @@ class Ceilings:
     bytes_moved: float  # read and written, all cores at once
 
 
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A layer with far more operations than bytes, and how OpenVINO makes it of what goes in and of weights."""
+
+    inputs: tuple[int, ...]
+    weights: tuple[int, ...]
+    operations: int
+    made: Callable[[Any, Any, Any], Any]
+
+
+# A library has kernels of its own for either, and which come nearer to what a processor can do differs.
+_WORKS = (
+    _Work((2048, 2048), (2048, 2048), 2 * 2048**3, lambda ops, left, right: ops.matmul(left, right, False, True)),
+    _Work(
+        (4, 512, 60, 108),
+        (512, 512, 3, 3),
+        2 * (4 * 60 * 108) * (512 * 512 * 9),
+        lambda ops, left, right: ops.convolution(left, right, [1, 1], [1, 1], [1, 1], [1, 1]),
+    ),
+)
+
+
 def measure(library: Any) -> Ceilings:
-    """Products through OpenVINO, whose module `library` is, and copies through NumPy; takes some seconds."""
+    """A product and a convolution through OpenVINO, whose module `library` is, and copies; takes some seconds."""
     able = core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    kinds = {"f32": _float_product(library)}
-    if "BF16" in able:
-        kinds["bf16"] = kinds["f32"]
-    if "INT8" in able:
-        kinds["i8"] = _int8_product(library)
-    found = {kind: _product_rate(core(), model, "bf16" if kind == "bf16" else "f32") for kind, model in kinds.items()}
-    return Ceilings(found, _copy_rate())
+    kinds = ["f32", *(kind for name, kind in (("BF16", "bf16"), ("INT8", "i8")) if name in able)]
+    return Ceilings({kind: max(_rate(library, work, kind) for work in _WORKS) for kind in kinds}, _copy_rate())
 
 
-def _float_product(library: Any) -> Any:
+def _rate(library: Any, work: _Work, kind: str) -> float:
+    model = _int8_model(library, work) if kind == "i8" else _float_model(library, work)
+    settings = {"INFERENCE_PRECISION_HINT": "bf16" if kind == "bf16" else "f32", "PERFORMANCE_HINT": "LATENCY"}
+    request = core().compile_model(model, "CPU", settings).create_infer_request()
+    numbers = _noise(work.inputs)
+    request.infer([numbers])
+    return work.operations / _fastest(lambda: request.infer([numbers]))
+
+
+def _float_model(library: Any, work: _Work) -> Any:
     ops = library.opset13
-    left = ops.parameter([_SIDE, _SIDE], np.float32)
-    right = ops.constant(_noise(np.float32))
-    return library.Model([ops.matmul(left, right, False, True)], [left])
+    left = ops.parameter(list(work.inputs), np.float32)
+    return library.Model([work.made(ops, left, ops.constant(_noise(work.weights)))], [left])
 
 
-def _int8_product(library: Any) -> Any:
+def _int8_model(library: Any, work: _Work) -> Any:
     """Numbers made whole by a quantiser, times whole weights: how OpenVINO is told to compute in int8."""
     ops = library.opset13
-    left = ops.parameter([_SIDE, _SIDE], np.float32)
+    left = ops.parameter(list(work.inputs), np.float32)
     low, high = (ops.constant(np.array(value, np.float32)) for value in (-1.28, 1.27))
     whole = ops.fake_quantize(left, low, high, low, high, 256)
-    right = ops.multiply(ops.convert(ops.constant(_noise(np.int8)), "f32"), ops.constant(np.array(0.01, np.float32)))
-    return library.Model([ops.matmul(whole, right, False, True)], [left])
+    weights = ops.constant((_noise(work.weights) * 127).astype(np.int8))
+    scaled = ops.multiply(ops.convert(weights, "f32"), ops.constant(np.array(0.01, np.float32)))
+    return library.Model([work.made(ops, whole, scaled)], [left])
 
 
-def _noise(kind: type[np.float32 | np.int8]) -> npt.NDArray[Any]:
-    numbers = np.random.default_rng(0).uniform(-1, 1, (_SIDE, _SIDE))
-    return (numbers * 127).astype(np.int8) if kind is np.int8 else numbers.astype(np.float32)
-
-
-def _product_rate(core: Any, model: Any, precision: str) -> float:
-    compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"})
-    request = compiled.create_infer_request()
-    numbers = _noise(np.float32)
-    request.infer([numbers])
-    return 2 * _SIDE**3 / _fastest(lambda: request.infer([numbers]))
+def _noise(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    return np.random.default_rng(_SEED).uniform(-1, 1, shape).astype(np.float32)
 
 
 def _copy_rate() -> float:

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.ceilings import Ceilings, measure
-from bench.operations import ARITHMETIC, Layer, by_kind, layers_of
+from bench.operations import Layer, by_kind, layers_of
 from bench.roofline import Point, drawn
 from runtime.backends.openvino import core, fix_sizes
 from runtime.bundle import DEFAULT, Bundle, StageSpec, read_bundle
@@ -93,7 +93,7 @@ def _print_ceilings(console: Console, ceilings: Ceilings) -> None:
 
 def _print_kinds(console: Console, stage: str, layers: Sequence[Layer]) -> None:
     whole = sum(layer.seconds for layer in layers)
-    busy = sum(layer.seconds for layer in layers if layer.kind in ARITHMETIC)
+    busy = sum(layer.seconds for layer in layers if layer.operations)
     title = f"{stage}: {whole * 1000:.1f} ms, {sum(layer.operations for layer in layers) / 1e9:.1f} Gop, "
     title += f"arithmetic {busy / whole:.0%} of the time"
     table = Table("kind", "layers", "ms", "share", "Gop", "Gop/s", "MB", "GB/s", title=title, title_justify="left")

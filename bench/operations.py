@@ -11,7 +11,6 @@ from math import prod
 from typing import Any
 
 _BYTES = {"f32": 4, "bf16": 2, "f16": 2, "i8": 1, "u8": 1, "i32": 4, "i64": 8, "boolean": 1}
-ARITHMETIC = ("Convolution", "MatMul", "FullyConnected", "GroupConvolution")  # kinds of layer that multiply
 
 
 @dataclass(frozen=True, slots=True)

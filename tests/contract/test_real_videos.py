@@ -163,9 +163,9 @@ def test_pictures_in_and_pictures_out(folder: Path) -> None:
         assert not np.array_equal(before, after)
 
 
-def test_an_interrupted_run_goes_on_under_resume(tmp_path: Path) -> None:
+def test_an_interrupted_run_goes_on_under_resume(any_window: Path, tmp_path: Path) -> None:
     write_clip(tmp_path / "long.mkv", Clip(width=96, height=64, frames=600, codec="ffv1"))
-    asked = [str(tmp_path / "long.mkv"), "--box", BOX, "--backend", "null", "--resume"]
+    asked = [str(tmp_path / "long.mkv"), "--box", BOX, "--bundle", str(any_window), "--backend", "null", "--resume"]
     process = subprocess.Popen([sys.executable, "infer.py", *asked], stderr=subprocess.PIPE, text=True, cwd=ROOT)
     unfinished = tmp_path / "long_repaired.mkv.part"
     deadline = time.monotonic() + 60
@@ -176,7 +176,7 @@ def test_an_interrupted_run_goes_on_under_resume(tmp_path: Path) -> None:
     assert process.returncode == 130, errors
     assert f"what is finished lies in {unfinished}; the same command goes on from there" in errors
     assert not (tmp_path / "long_repaired.mkv").exists()
-    assert infer(*asked[:3]) == 2, "unfinished work is not thrown away unasked"
+    assert infer(*asked[:5]) == 2, "unfinished work is not thrown away unasked"
     assert main([*asked, "--json"]) == 0
     assert names(tmp_path) == ["long.mkv", "long_repaired.mkv"]
     assert main([*asked[:-1], "--out", str(tmp_path / "alone.mkv")]) == 0

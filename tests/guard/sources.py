@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,15 +31,17 @@ class Source:
         return f"{self.path}:{node.lineno}: {complaint}"
 
 
-def of_product() -> list[Source]:
+@cache  # every rule reads them, and parsing takes a second
+def of_product() -> tuple[Source, ...]:
     """The packages, the scripts at the root and those beside the assets."""
     folders = [ROOT / name for name in (*PACKAGES, "assets")]
-    return [*_python_files(*folders), *(_source(ROOT / name) for name in SCRIPTS if (ROOT / name).is_file())]
+    return (*_python_files(*folders), *(_source(ROOT / name) for name in SCRIPTS if (ROOT / name).is_file()))
 
 
-def of_tests() -> list[Source]:
+@cache
+def of_tests() -> tuple[Source, ...]:
     """All of tests/."""
-    return list(_python_files(ROOT / "tests"))
+    return tuple(_python_files(ROOT / "tests"))
 
 
 def texts() -> Iterator[tuple[str, str]]:

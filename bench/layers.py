@@ -19,14 +19,14 @@ from rich.table import Table
 from bench.ceilings import Ceilings, measure
 from bench.operations import Layer, by_kind, layers_of
 from bench.roofline import Point, drawn
-from runtime.backends.openvino import core, fix_sizes
+from runtime.backends.openvino import BACKEND, compiled, core, fix_sizes
 from runtime.bundle import DEFAULT, Bundle, StageSpec, read_bundle
 from runtime.errors import VidmendError
 from runtime.job import find_bundle
-from runtime.program import Request
+from runtime.program import PRECISIONS, Precision, Request
 from runtime.sidecar import check_sidecar, write_sidecar
 
-_TYPES = {"auto": {}, "fp32": {"INFERENCE_PRECISION_HINT": "f32"}}
+_TYPES = {"fp32": "f32", "bf16": "bf16"}  # the backend's words and OpenVINO's
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.layers", description=summary, allow_abbrev=False)
     parser.add_argument("--bundle", default=DEFAULT)
     parser.add_argument("--stage", help="encoder, transformer or decoder (default: all three)")
-    parser.add_argument("--precision", choices=_TYPES, default="auto", help="default: as a run of infer.py has it")
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="default: as a run of infer.py has it")
     parser.add_argument("--runs", type=int, default=3, help="of which the mean is taken (default: %(default)s)")
     parser.add_argument("--slowest", type=int, default=0, metavar="N", help="list the N slowest layers too")
     parser.add_argument("--svg", type=Path, metavar="FILE.svg", help="draw the last stage's roofline")
@@ -64,19 +64,20 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _profiled(library: Any, bundle: Bundle, stage: StageSpec, precision: str, runs: int) -> list[Layer]:
+def _profiled(library: Any, bundle: Bundle, stage: StageSpec, precision: Precision, runs: int) -> list[Layer]:
     rule = bundle.manifest.schedule
     sizes = {"B": 1, "T": rule.targets + rule.references, "N": rule.targets}
     path = bundle.file(stage, "onnx")
     graph = core().read_model(str(path))
     fix_sizes(library, graph, Request(path, stage, sizes, "auto"))
     numbers = noise_for(graph)
-    settings = {"PERF_COUNT": "YES", "PERFORMANCE_HINT": "LATENCY", **_TYPES[precision]}
-    compiled = core().compile_model(graph, "CPU", settings)
-    request = compiled.create_infer_request()
+    settings = {"PERF_COUNT": "YES", "PERFORMANCE_HINT": "LATENCY"}
+    settings["INFERENCE_PRECISION_HINT"] = _TYPES[BACKEND.precision(precision)]
+    program = compiled(graph, settings)
+    request = program.create_infer_request()
     for _ in range(1 + runs):
         request.infer(numbers)
-    return layers_of(compiled, graph)
+    return layers_of(program, graph)
 
 
 def noise_for(graph: Any) -> dict[str, Any]:

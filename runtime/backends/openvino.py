@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache, partial
 from typing import Any
 
@@ -75,13 +77,13 @@ class _Backend:
         try:
             model = core().read_model(str(request.path))
             fix_sizes(library, model, request)
-            compiled = core().compile_model(model, "CPU", settings)
+            program = compiled(model, settings)
         except RuntimeError as error:
             raise BackendUnavailable(
                 f"{request.path}: OpenVINO {library.__version__} cannot load this graph: "
                 f"{str(error).strip().splitlines()[-1]} Try --backend onnxruntime, or upgrade openvino."
             ) from error
-        return _Program(library, compiled)
+        return _Program(library, program)
 
 
 def _library() -> Any:
@@ -97,6 +99,19 @@ def core() -> Any:
     then, and the next signal, a Ctrl-C or the end of a child, kills the process (seen with OpenVINO 2026.4).
     """
     return _library().Core()
+
+
+def compiled(model: Any, settings: Mapping[str, str]) -> Any:
+    """`model` ready to run on the CPU; raises `RuntimeError`.
+
+    Where attention fits into memory its two products are left unfused: in float32 OpenVINO's plain products are the
+    faster ones (docs/measurements.md, Layers).  In a window of any length they would need scores of any size, and how
+    it is in bf16 nobody has measured: there OpenVINO does as it likes.
+    """
+    if settings.get("INFERENCE_PRECISION_HINT") == "f32" and not model.is_dynamic():
+        with suppress(RuntimeError):  # of a release that does not know the setting; another error comes again below
+            return core().compile_model(model, "CPU", {**settings, "SNIPPETS_MODE": "DISABLE"})
+    return core().compile_model(model, "CPU", settings)
 
 
 def fix_sizes(library: Any, model: Any, request: Request) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ import torch
 from runtime import backends
 from runtime._device_host import HostDevice
 from runtime.backends import choose
+from runtime.backends.openvino import compiled
 from runtime.bundle import read_bundle
 from runtime.clock import Clock
 from runtime.errors import BackendUnavailable, UsageError
@@ -158,3 +161,40 @@ def test_gpu_backends_come_before_those_of_the_cpu_and_engines_before_graphs() -
 def test_an_unknown_backend_names_the_known_ones() -> None:
     with pytest.raises(UsageError, match=", ".join(backends.names())):
         backends.get("abacus")
+
+
+@dataclass
+class Noting:
+    """OpenVINO's core and a model in one, both only as far as `compiled` looks at them."""
+
+    dynamic: bool
+    known: bool = True
+    asked: list[Mapping[str, str]] = field(default_factory=list[Mapping[str, str]])
+
+    def is_dynamic(self) -> bool:
+        return self.dynamic
+
+    def compile_model(self, model: Noting, device: str, settings: Mapping[str, str]) -> Mapping[str, str]:
+        self.asked.append(settings)
+        if "SNIPPETS_MODE" in settings and not self.known:
+            raise RuntimeError("[ NOT_FOUND ] Unsupported property SNIPPETS_MODE by CPU plugin.")
+        return settings
+
+
+@pytest.mark.parametrize(
+    ("precision", "dynamic", "known", "unfused"),
+    [
+        ("f32", False, True, True),
+        ("f32", False, False, False),
+        ("f32", True, True, False),
+        ("bf16", False, True, False),
+    ],
+)
+def test_attention_is_unfused_where_that_is_measured_to_be_faster(
+    precision: str, dynamic: bool, known: bool, unfused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = Noting(dynamic, known)
+    monkeypatch.setattr("runtime.backends.openvino.core", lambda: library)
+    settings = {"INFERENCE_PRECISION_HINT": precision}
+    wanted = {**settings, "SNIPPETS_MODE": "DISABLE"} if unfused else settings
+    assert compiled(library, settings) == wanted

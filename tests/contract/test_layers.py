@@ -17,6 +17,7 @@ from bench.layers import main
 from bench.operations import multiplications
 from bench.roofline import Point, drawn
 from models.sttn import Sttn
+from runtime import backends
 from runtime.backends.openvino import core, fix_sizes
 from runtime.bundle import read_bundle
 from runtime.program import Request
@@ -57,6 +58,8 @@ def test_every_stage_gets_a_table_and_the_last_one_a_roofline(
     for stage in ("encoder", "transformer", "decoder"):
         assert re.search(rf"{stage}: [\d.]+ ms, [\d.]+ Gop, arithmetic \d+% of the time", printed)
     assert re.search(r"<text [^>]*>Convolution \d+%</text>", chart.read_text())
+    if backends.get("openvino").precision("auto") == "fp32":
+        assert re.search(r"│ MatMul +│ 16 +│", printed)  # two blocks, four heads, two products: none is fused away
 
 
 def test_a_layer_at_the_roof_is_drawn_on_it() -> None:

@@ -20,9 +20,9 @@ help:  ## say what there is to make
 demo: $(VENV)/.demo  ## repair a real video (assets/demo) with the default network; look into demo-output/
 	@$(BIN)/python -m calib.demo
 
-# The long tests first: the short ones, handed out behind them, leave no worker idle.
+# The long tests first, and a worker that has none left takes some of the other's: else one was seen idle for minutes.
 test: $(VENV)/.test  ## run every test; WORKERS=N processes
-	$(BIN)/python -m pytest -q -n $(WORKERS) tests/contract tests/golden tests/gpu tests/guard tests/unit
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal tests/contract tests/golden tests/gpu tests/guard tests/unit
 
 fuzz: $(VENV)/.test  ## damage small videos in 200 ways and repair them; SEEDS=N
 	$(BIN)/python -m tests.fuzz --seeds $(SEEDS)

@@ -19,7 +19,7 @@ from calib.evaluation.network import Network
 from calib.evaluation.scene import read_clip
 from calib.mask_sets import Wanted, holes_of
 from calib.ranges import ClipRecord, RangeTable, TensorRanges, observed
-from runtime.bundle import Bundle, Compute, StageSpec, TensorSpec, file_record
+from runtime.bundle import Bundle, Compute, StageSpec, file_record
 from runtime.device import HostArray, Memory, Stream, host_array
 from runtime.engines import Machine
 from runtime.errors import ExportError, UsageError
@@ -145,7 +145,7 @@ class _Observed:
     def enqueue(self, inputs: Tensors, outputs: Tensors, stream: Stream) -> None:
         spec = self.request.stage
         sizes = _sizes(spec, inputs, self.request.sizes)
-        taps = {port.name: np.empty(_shape(port, sizes), np.float32) for port in spec.outputs[1:]}
+        taps = {port.name: np.empty(port.sized(sizes), np.float32) for port in spec.outputs[1:]}
         self.program.enqueue(inputs, {**outputs, **taps}, stream)
         doors = {spec.inputs[0].name: inputs[spec.inputs[0].name], **outputs}
         seen = {name: host_array(tensor) for name, tensor in doors.items()}
@@ -197,7 +197,3 @@ def _sizes(spec: StageSpec, inputs: Tensors, known: Mapping[str, int]) -> dict[s
             sizes[port.holds] = int(value)
         sizes.update({axis: side for axis, side in zip(port.shape, value.shape, strict=True) if isinstance(axis, str)})
     return sizes
-
-
-def _shape(port: TensorSpec, sizes: Mapping[str, int]) -> tuple[int, ...]:
-    return tuple(sizes[side] if isinstance(side, str) else side for side in port.shape)

@@ -20,6 +20,10 @@ class TensorSpec:
     shape: tuple[int | str, ...]  # a text names a symbolic axis: B batch, T window, N targets, in parts h w 2h 2w ...
     holds: str | None = None  # for an int64 scalar: the symbolic axis whose length it carries
 
+    def sized(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
+        """The shape where symbolic axes have these lengths."""
+        return tuple(sizes[side] if isinstance(side, str) else side for side in self.shape)
+
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:

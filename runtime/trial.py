@@ -53,7 +53,7 @@ class Call:
         dtype = NUMPY_NAMES[program.compute]
         self._program = program
         self._inputs = {port.name: _filled(port, sizes, noise, dtype) for port in stage.inputs}
-        self._outputs = {port.name: np.empty(_shape(port, sizes), dtype) for port in stage.outputs}
+        self._outputs = {port.name: np.empty(port.sized(sizes), dtype) for port in stage.outputs}
         self._stream = open_device(backend.memory, Clock(), 1).stream("trial")
 
     def seconds(self) -> float:
@@ -173,8 +173,4 @@ def _round(opened: Mapping[str, Sequence[Call]]) -> Mapping[str, list[float]]:
 def _filled(port: TensorSpec, sizes: Mapping[str, int], noise: np.random.Generator, dtype: str) -> HostArray:
     if port.holds is not None:
         return np.array(sizes[port.holds], np.int64)
-    return noise.standard_normal(_shape(port, sizes), np.float32).astype(dtype)
-
-
-def _shape(port: TensorSpec, sizes: Mapping[str, int]) -> tuple[int, ...]:
-    return tuple(sizes[side] if isinstance(side, str) else side for side in port.shape)
+    return noise.standard_normal(port.sized(sizes), np.float32).astype(dtype)

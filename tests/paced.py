@@ -15,6 +15,7 @@ from runtime.bundle import DEFAULT, Bundle, StageSpec, TensorSpec, TypedGraph, f
 from runtime.device import Stream
 from runtime.errors import BackendUnavailable
 from runtime.job import find_bundle
+from runtime.kept import user_cache
 from runtime.program import Precision, Program, Request, Tensors
 from tests.stand_ins import Mixing, MixingProgram
 
@@ -138,3 +139,8 @@ def with_int8(source: Path, folder: Path) -> Bundle:
 
     write_manifest(folder, replace(opened.manifest, stages=tuple(map(narrowed, opened.manifest.stages))))
     return read_bundle(folder)
+
+
+def records() -> list[Path]:
+    """What is remembered."""
+    return sorted((user_cache() / "trials").glob("*"))

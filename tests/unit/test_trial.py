@@ -12,7 +12,7 @@ from runtime.backends import Search, choose
 from runtime.bundle import Bundle
 from runtime.errors import BackendUnavailable, FileDamaged
 from runtime.kept import user_cache
-from tests.paced import Fault, Field, small_bundle, with_int8
+from tests.paced import Fault, Field, records, small_bundle, with_int8
 
 FAST, SLOW, SLOWER = 0.1, 0.2, 0.4  # seconds a call
 
@@ -35,11 +35,6 @@ def field(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Field:
     made = Field()
     made.enter(monkeypatch, tmp_path / "cache")
     return made
-
-
-def records() -> list[Path]:
-    """What is remembered."""
-    return sorted((user_cache() / "trials").glob("*"))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from runtime.backends import choose
 from runtime.bundle import Bundle, file_record, read_bundle, write_manifest
 from runtime.kept import user_cache
-from tests.paced import Field, small_bundle, with_int8
+from tests.paced import Field, records, small_bundle, with_int8
 
 FAST, SLOW, SLOWER = 0.1, 0.2, 0.4  # seconds a call
 
@@ -30,11 +30,6 @@ def field(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Field:
     made = Field()
     made.enter(monkeypatch, tmp_path / "cache")
     return made
-
-
-def records() -> list[Path]:
-    """What is remembered."""
-    return sorted((user_cache() / "trials").glob("*"))
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ _OTHERS = (
     "smoothing",
     "parts",
     "attention",
+    "looking",
     "published",
     "host_work",
 )

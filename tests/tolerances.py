@@ -70,6 +70,8 @@ TOLERANCE: dict[tuple[str, str], float] = {
     ("overlay", "share of the picture beside"): 0.002,  # background that stays beside it by chance
     ("losses", "double"): 1e-12,  # double precision both, sums in another order
     ("losses", "float"): 1e-6,  # one pixel of half a million, in float32
+    ("guidance", "double"): 1e-9,  # squares multiplied out lose the digits that they cancel; over a sharpness of 0.02
+    ("guidance", "float"): 1e-5,  # float32 sums of a few hundred logarithms
     ("spectral norm", "double"): 1e-10,  # the same products in double precision, through twelve layers and back
     ("spectral norm", "converged"): 1e-3,  # 200 power iterations, of singular values that lie close together
     ("initial weights", "deviation"): 0.05,  # of a few thousand to a million samples; 4,800 have one of 0.01

@@ -64,6 +64,7 @@ class Data:
     clips: tuple[Source, ...] = ()
     photographs: tuple[Photographs, ...] = ()
     smallest_crop: float = _between(0.05, 1.0, 1.0)  # share of a picture's sides; 1: the whole of it, as published
+    holes: int = field(default=1, metadata={"low": 1, "high": 8})  # shapes of a sample at most; 1: one, as published
     workers: int = _least(0, 2)  # processes that read ahead, for each process that trains; 0: it reads itself
 
 
@@ -76,6 +77,7 @@ class Phase:
     frames: int = _least(1, 5)
     batch: int = _least(1, 8)  # samples a step, over all processes together
     patches: tuple[Size, ...] = ()  # of the heads, in features; none: the network's own for that size
+    blocks: int = _least(0, 0)  # of the network that take part, the first ones; 0: all
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,8 @@ class Objective:
     distillation: float = _least(0.0, 0.0)  # weight of L1, in the hole, to the teacher's prediction
     teacher: Path | None = None
     teacher_variant: str = "official"
+    guidance: float = _least(0.0, 0.0)  # weight of showing attention where a hole's content is in sight
+    squared: float = _between(0.0, 1.0, 0.0)  # share of the hole's loss that is of squared differences
 
 
 @dataclass(frozen=True, slots=True)

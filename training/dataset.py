@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from calib.random_masks import SMALLEST, random_hole
 from models._spec import Size
 from runtime.errors import InputError, UsageError
-from training.sample import Batch, BrokenSample, ClipSource, Sample, batched
+from training.sample import Batch, BrokenSample, ClipSource, Drawn, Holes, Sample, batched
 
 MOST_BROKEN = 50  # candidates in a row; more are no accident
 
@@ -34,10 +34,10 @@ class Weighted:
 class Samples(Dataset[Sample]):
     """Endless: any number from 0 on gives a sample, the same one for the same seed, size and frames.
 
-    Raises `UsageError` for what can give none.
+    A hole is one to `holes` shapes.  Raises `UsageError` for what can give none.
     """
 
-    def __init__(self, sources: Sequence[Weighted], size: Size, frames: int, seed: int) -> None:
+    def __init__(self, sources: Sequence[Weighted], size: Size, frames: int, seed: int, *, holes: int = 1) -> None:
         weights = np.array([weighted.weight for weighted in sources], np.float64)
         if not (weights.size and np.isfinite(weights).all() and weights.min() >= 0 and weights.sum() > 0):
             raise UsageError(f"weights of the sources: {weights.tolist()}; wanted one above 0, and none below")
@@ -46,7 +46,7 @@ class Samples(Dataset[Sample]):
                 f"samples of {frames} frames of {size}, seed {seed}: wanted a frame at least, {SMALLEST} pixels a side "
                 f"and a seed from 0 on"
             )
-        self.size, self.frames, self.seed = size, frames, seed
+        self.size, self.frames, self.seed, self.holes = size, frames, seed, holes
         self._sources = tuple(weighted.source for weighted in sources)
         self._until = np.cumsum(weights) / weights.sum()
 
@@ -62,9 +62,15 @@ class Samples(Dataset[Sample]):
             except BrokenSample as broken:
                 skipped.append(str(broken))
                 continue
-            hole = random_hole(generator, drawn.length, self.size.width, self.size.height)
-            return Sample(drawn.frames, hole.at(drawn.indices), tuple(skipped))
+            return Sample(drawn.frames, self._holes(generator, drawn), tuple(skipped))
         raise InputError(f"{len(skipped)} samples in a row were broken, the last: {skipped[-1]}")
+
+    def _holes(self, generator: np.random.Generator, drawn: Drawn) -> Holes:
+        """Of one to `holes` shapes, each with its own motion."""
+        shapes = 1 if self.holes == 1 else int(generator.integers(1, self.holes + 1))
+        size = self.size
+        made = [random_hole(generator, drawn.length, size.width, size.height).at(drawn.indices) for _ in range(shapes)]
+        return np.logical_or.reduce(made)
 
 
 def batches(

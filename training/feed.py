@@ -54,7 +54,8 @@ class ConfiguredFeed:
     def training(self, stretch: Stretch, world: World) -> Iterator[Batch]:
         """See `Feed`."""
         phase = stretch.phase
-        samples = Samples(self._sources, phase.size, phase.frames, self._config.seed)
+        holes = self._config.data.holes
+        samples = Samples(self._sources, phase.size, phase.frames, self._config.seed, holes=holes)
         share = phase.batch // world.size
         pin = world.device.type == "cuda"
         workers = self._config.data.workers

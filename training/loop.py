@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, cast
@@ -14,9 +14,10 @@ from torch import Tensor
 
 from runtime.errors import VidmendError
 from training import checkpoints
-from training.config import Config
+from training.config import Config, Phase
 from training.distributed import World
 from training.feed import Feed
+from training.growth import grown
 from training.log import Entry, Log
 from training.networks import view_of
 from training.sample import Batch
@@ -76,6 +77,7 @@ class Run:
         setting = self.setting
         for stretch in stretches(setting.config.phases, self._state.step, until):
             setting.watcher.began(stretch)
+            self._state = _begun(self._state, setting.config.phases, stretch)
             trainer = Trainer(setting.config, stretch.phase, setting.world, self._state)
             finished = self._train(trainer, stretch, asked_to_stop)
             self._state = trainer.state()
@@ -158,6 +160,15 @@ class Run:
         state = replace(trainer.state(), best_db=self._best_db, config=config.described())
         checkpoints.save(self.setting.folder, state, config.model.variant, epoch, config.record.keep)
         self._saved = trainer.done
+
+
+def _begun(state: State, phases: Sequence[Phase], stretch: Stretch) -> State:
+    """The state with the blocks that a phase brings in, where it begins."""
+    before, now = phases[stretch.number - 2].blocks if stretch.number > 1 else 0, stretch.phase.blocks
+    if not stretch.begins or not before or before == now:
+        return state
+    generator, average = (grown(weights, before, now) for weights in (state.generator, state.average))
+    return replace(state, generator=generator, average=average)
 
 
 class Tally:

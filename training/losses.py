@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -22,20 +23,25 @@ class Reconstruction:
     valid: Tensor
 
 
-def reconstruction(prediction: Tensor, clip: Tensor, mask: Tensor, hole_share: Tensor | None = None) -> Reconstruction:
+def reconstruction(
+    prediction: Tensor, clip: Tensor, mask: Tensor, hole_share: Tensor | None = None, *, squared: float = 0.0
+) -> Reconstruction:
     """L1 in the hole and beside it (paper, eq. 7 and 8): `|(P-Y)M| / mean(M)` and `|(P-Y)(1-M)| / mean(1-M)`.
 
     `|.|` is the mean over all elements.  `prediction` and `clip` are `[..., 3, H, W]` in [-1, 1], `mask` is
     `[..., 1, H, W]` with 1 in the hole; a part that is nowhere in the batch costs 0.  `hole_share` stands for mean(M)
     where several processes share a batch: given the mean of all their masks, the mean of their losses is the loss of
-    the whole batch.  Raises `ValueError` when the shapes do not fit, instead of broadcasting one over another.
+    the whole batch.  `squared` (ours), 0 to 1, is the share of the hole's loss that takes `(P-Y)^2` for `|P-Y|`: its
+    best guess is the mean of what may be there, not the median.  Raises `ValueError` when the shapes do not fit,
+    instead of broadcasting one over another.
     """
     _same_frames(prediction, clip, mask)
     difference = (prediction - clip).abs()
+    in_hole = difference if not squared else torch.lerp(difference, difference.square(), squared)
     least = 1 / mask.numel()  # a single pixel's share: below it lies only an empty part, whose numerator is 0 too
     share = mask.mean() if hole_share is None else hole_share
     return Reconstruction(
-        hole=(difference * mask).mean() / share.clamp_min(least),
+        hole=(in_hole * mask).mean() / share.clamp_min(least),
         valid=(difference * (1 - mask)).mean() / (1 - share).clamp_min(least),
     )
 

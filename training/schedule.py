@@ -18,6 +18,7 @@ class Stretch:
     first: int  # step of the run, from 0
     last: int  # the step after its last one
     sample: int  # of the run, the first one of `first`
+    begins: bool  # whether the phase is new, and not gone on with
 
 
 def rate(optimiser: Optimiser, step: int, steps: int) -> float:
@@ -44,7 +45,7 @@ def stretches(phases: Sequence[Phase], done: int, until: int) -> Iterator[Stretc
         end = begin + phase.steps
         first, last = max(begin, done), min(end, until)
         if first < last:
-            yield Stretch(phase, number, first, last, sample + (first - begin) * phase.batch)
+            yield Stretch(phase, number, first, last, sample + (first - begin) * phase.batch, begins=first == begin)
         begin, sample = end, sample + phase.steps * phase.batch
 
 

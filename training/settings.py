@@ -9,14 +9,15 @@ import torch
 from runtime.errors import OutputError, UsageError
 from training.config import Config
 from training.distributed import World
+from training.growth import check_growth
 from training.networks import make_generator
 
 
 def check(config: Config) -> None:
     """Raise `UsageError` where a phase asks for a network that cannot be."""
     with torch.device("meta"):
-        for phase in config.phases:
-            make_generator(config.model, phase.size, phase.patches)
+        networks = [make_generator(config.model, phase.size, phase.patches) for phase in config.phases]
+        check_growth(config.phases, networks)
         if config.validation.size is not None:
             make_generator(config.model, config.validation.size, config.patches_at(config.validation.size))
 

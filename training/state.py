@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from training.average import Average
 from training.config import Config
+from training.growth import silenced
 from training.networks import first_generator, make_discriminator
 
 Table = dict[str, Any]  # what an optimiser makes of itself
@@ -37,6 +38,8 @@ class State:
 def first_state(config: Config) -> State:
     """Before the first step; raises `CheckpointError` when the weights to begin with cannot be used."""
     generator = first_generator(config)
+    if blocks := config.phases[0].blocks:
+        generator.load_state_dict(silenced(generator.state_dict(), blocks))
     discriminator = make_discriminator(config.objective, config.seed)
     return State(
         step=0,

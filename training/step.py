@@ -12,16 +12,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from models.sttn import Sttn
 from training.average import Average
 from training.config import Config, Phase
 from training.distributed import World
+from training.growth import first_blocks
+from training.guidance import Guide
 from training.losses import adversarial, composite, reconstruction
 from training.networks import make_discriminator, make_generator, make_teacher
 from training.precision import autocast
 from training.sample import Batch
 from training.state import State, make_adam
 
-LOSSES = ("hole", "valid", "adversarial", "discriminator", "distillation", "gradient")  # of a step, in this order
+# of a step, in this order
+LOSSES = ("hole", "valid", "adversarial", "discriminator", "distillation", "guidance", "gradient")
 
 
 class Trainer:
@@ -36,7 +40,11 @@ class Trainer:
         self.optimiser = make_adam(self.generator, optimiser.rate, betas, state.generator_optimiser)
         self.average = Average(self.generator, optimiser.average)
         self.average.load(state.average)
-        self.predict = self._shared(self.generator)
+        computed, self.guide = self.generator, None
+        if isinstance(computed, Sttn):
+            self.guide = Guide(computed) if config.objective.guidance else None
+            computed = first_blocks(computed, phase.blocks) if phase.blocks else computed
+        self.predict = self._shared(computed)
         self.game = adversarial(config.objective.game)
         self.discriminator = make_discriminator(config.objective, config.seed)
         if self.discriminator is not None:
@@ -48,7 +56,7 @@ class Trainer:
             self._placed(self.teacher, None)
 
     def step(self, batch: Batch, rate: float) -> Tensor:
-        """Learn from this process's share of a batch at learning rate `rate`; returns `LOSSES`, `[6]`, on the device.
+        """Learn from this process's share of a batch at learning rate `rate`; returns `LOSSES`, `[7]`, on the device.
 
         What counts nothing or is not made is 0 there; `gradient` is the norm of the generator's, before it is limited.
         """
@@ -59,7 +67,13 @@ class Trainer:
         criticism = self._teach_critic(frames, whole.detach(), rate)
         losses = self._losses(prediction, whole, frames, masks)
         objective = self.config.objective
-        weights = (objective.hole, objective.valid, objective.adversarial, objective.distillation)
+        weights = (
+            objective.hole,
+            objective.valid,
+            objective.adversarial,
+            objective.distillation,
+            objective.guidance,
+        )
         total = torch.stack([weight * loss for weight, loss in zip(weights, losses, strict=True)]).sum()
         self.optimiser.zero_grad()
         total.backward()
@@ -69,8 +83,8 @@ class Trainer:
         self.optimiser.step()
         self.average.update(self.generator, self.done)
         self.done += 1
-        hole, valid, persuasion, distillation = losses
-        return torch.stack([hole, valid, persuasion, criticism, distillation, norm]).detach()
+        hole, valid, persuasion, distillation, guidance = losses
+        return torch.stack([hole, valid, persuasion, criticism, distillation, guidance, norm]).detach()
 
     def state(self) -> State:
         """What the next step depends on, still on the device and not copied: use it before that step."""
@@ -98,9 +112,9 @@ class Trainer:
         return loss.detach()
 
     def _losses(self, prediction: Tensor, whole: Tensor, frames: Tensor, masks: Tensor) -> list[Tensor]:
-        """What the generator minimises, unweighted: hole, valid, adversarial, distillation."""
+        """What the generator minimises, unweighted: hole, valid, adversarial, distillation, guidance."""
         share = self.world.mean(masks.mean())  # of all processes' holes, so that they learn what one process would
-        close = reconstruction(prediction, frames, masks, share)
+        close = reconstruction(prediction, frames, masks, share, squared=self.config.objective.squared)
         persuasion = distillation = frames.new_zeros(())
         if self.discriminator is not None:
             self.discriminator.requires_grad_(False)  # it passes gradients on, and needs none of its own
@@ -112,7 +126,8 @@ class Trainer:
             with torch.no_grad():
                 wanted = self._predicted(self.teacher, frames, masks)
             distillation = reconstruction(prediction, wanted, masks, share).hole
-        return [close.hole, close.valid, persuasion, distillation]
+        guidance = frames.new_zeros(()) if self.guide is None else self.guide.loss(frames, masks)
+        return [close.hole, close.valid, persuasion, distillation, guidance]
 
     def _predicted(self, network: Callable[[Tensor, Tensor], Tensor], frames: Tensor, masks: Tensor) -> Tensor:
         """What the network makes of the clips with their holes blanked, float32 `[B, T, 3, H, W]`."""

@@ -34,6 +34,16 @@ def test_reconstruction_is_what_a_pencil_gives() -> None:
     assert found.valid.item() == pytest.approx(0.1, abs=CLOSE)
 
 
+@pytest.mark.parametrize(("squared", "hole"), [(0.0, 0.6), (0.25, 0.555), (1.0, 0.42)])
+def test_a_share_of_the_holes_loss_is_squared(squared: float, hole: float) -> None:
+    """As above: squares of 0.3, 0.6 and 0.9 have the mean 0.42, and what is beside the hole stays L1."""
+    clip = doubles([0.5, -1.0, 0.25, 0.0, -0.5, 1.0], (1, 1, 3, 1, 2))
+    prediction = clip + doubles([0.3, 0.2, -0.6, 0.0, 0.9, -0.1], (1, 1, 3, 1, 2))
+    found = reconstruction(prediction, clip, doubles([1, 0], (1, 1, 1, 1, 2)), squared=squared)
+    assert found.hole.item() == pytest.approx(hole, abs=CLOSE)
+    assert found.valid.item() == pytest.approx(0.1, abs=CLOSE)
+
+
 def test_reconstruction_is_the_written_formula() -> None:
     """`sum |P-Y| over the part's samples / their number`, element by element."""
     prediction, clip = noise(2, 3, 3, 4, 5), noise(2, 3, 3, 4, 5, seed=1)

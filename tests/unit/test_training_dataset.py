@@ -149,6 +149,16 @@ def test_sources_are_drawn_from_by_their_weights() -> None:
     assert levels.count(1) / 800 == pytest.approx(0.75, abs=TOLERANCE["sampling", "share"])
 
 
+def test_a_hole_of_several_shapes_hides_more() -> None:
+    """On average twice the shapes, which overlap here and there; number 7 is number 7 again."""
+    sources = [Weighted(Flat(1), 1)]
+    alone, several = (Samples(sources, Size(96, 64), 3, seed=2, holes=most) for most in (1, 3))
+    shares = [(alone[n].holes.mean(), several[n].holes.mean()) for n in range(60)]
+    assert np.mean([more for _, more in shares]) > 1.4 * np.mean([one for one, _ in shares])
+    assert all(several[n].holes.shape == (3, 64, 96) for n in range(3))
+    assert np.array_equal(several[7].holes, Samples(sources, Size(96, 64), 3, seed=2, holes=3)[7].holes)
+
+
 def test_the_mask_moves_with_the_clips_frames_not_with_the_samples() -> None:
     @dataclass(frozen=True)
     class Distant(Flat):

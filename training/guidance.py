@@ -1,0 +1,141 @@
+"""Attention shown where to look: training knows what is in the hole, and so which patches hold it in sight.
+
+Ours.  Attention that is learnt from the picture's error alone stays even for thousands of samples, since looking at one
+patch rather than at all of them pays only once both the looking and what is done with it are learnt.  Here queries and
+keys are told directly, for every patch that has a hole, which patches of the clip show what the hole hides.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from models._spec import Size
+from models._sttn_masking import key_biases
+from models.sttn import SCALE, PatchAttention, Sttn, patchify
+
+SHARPNESS = 0.02  # mean squared difference, of pictures in [-1, 1], that makes a patch e times less worth looking at
+UNSEEN = 1.0  # what a patch counts as different where it does not show the place: about as much as any other picture
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """Where the queries of one head should look."""
+
+    attention: Tensor  # [clips, tokens, tokens], each query's over all keys, its sum 1
+    weight: Tensor  # [clips, tokens], the share of the query's patch that is hole
+
+
+class Guide:
+    """Reads the scores of a network's attention while it runs, and says how far they are from the goal.
+
+    The network runs as ever; hooks keep the queries and keys of the last forward pass until `loss` takes them.
+    """
+
+    def __init__(self, network: Sttn) -> None:
+        self._geometry = network.geometry
+        self._queries: list[Tensor] = []  # of all blocks that ran, in order, [clips*T, C, h, w]
+        self._keys: list[Tensor] = []
+        self._hooks: list[RemovableHandle] = []
+        for module in network.transformer.modules():
+            if isinstance(module, PatchAttention):
+                self._hooks.append(module.query_embedding.register_forward_hook(_keep_in(self._queries)))
+                self._hooks.append(module.key_embedding.register_forward_hook(_keep_in(self._keys)))
+
+    def close(self) -> None:
+        """Let the network go."""
+        for hook in self._hooks:
+            hook.remove()
+
+    def loss(self, frames: Tensor, masks: Tensor) -> Tensor:
+        """Mean over blocks and heads of KL(goal || attention), in nats, over patches weighted by their holes; scalar.
+
+        `frames` `[B, T, 3, H, W]` in [-1, 1] without holes, `masks` `[B, T, 1, H, W]`, 1 = hole: what the network was
+        last run with.  0 where no patch has a hole.
+        """
+        goals = attention_goals(frames, masks, self._geometry.patches, self._biases(masks))
+        divergences = [divergence(scores, goals[head]) for head, scores in self.scores(masks)]
+        return torch.stack(divergences).mean()
+
+    def scores(self, masks: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """Head and scores before the softmax, `[B, tokens, tokens]`, of each head of each block that ran, in order.
+
+        They can be taken once; `masks` as in `loss`.
+        """
+        patches, biases = self._geometry.patches, self._biases(masks)
+        kept = list(zip(self._queries, self._keys, strict=True))
+        self._queries.clear()
+        self._keys.clear()
+        for queries, keys in kept:
+            parts = zip(queries.float().chunk(len(patches), 1), keys.float().chunk(len(patches), 1), strict=True)
+            for head, (query, key) in enumerate(parts):
+                scores = _scores(query, key, patches[head], masks.shape[0])
+                yield head, scores + biases[head] if biases else scores
+
+    def _biases(self, masks: Tensor) -> tuple[Tensor, ...]:
+        if not self._geometry.masked:
+            return ()
+        return key_biases(masks.flatten(0, 1)[..., ::SCALE, ::SCALE], self._geometry.patches, masks.shape[0])
+
+
+def _keep_in(kept: list[Tensor]) -> Callable[[nn.Module, object, Tensor], None]:
+    def hook(_module: nn.Module, _inputs: object, output: Tensor) -> None:
+        kept.append(output)
+
+    return hook
+
+
+@torch.no_grad()
+def attention_goals(
+    frames: Tensor, masks: Tensor, patches: Sequence[Size], biases: Sequence[Tensor] = ()
+) -> tuple[Goal, ...]:
+    """For each head, how much each patch with a hole should look at each patch of its clip.
+
+    `softmax_j(-d_ij / SHARPNESS)`, where `d_ij` is the mean squared difference between patch i and patch j over what is
+    hole in i and in sight in j, at the features' size, plus `UNSEEN` times the share of i's hole that j does not show.
+    `biases`, as of `key_biases`, are added before the softmax.  Frames and masks as in `Guide.loss`.
+    """
+    clips = frames.shape[0]
+    pictures = F.avg_pool2d(frames.flatten(0, 1), SCALE)
+    holes = masks.flatten(0, 1)[..., ::SCALE, ::SCALE]
+    goals: list[Goal] = []
+    for head, patch in enumerate(patches):
+        hole = patchify(holes, patch, clips)  # [clips, tokens, area]
+        content = patchify(pictures, patch, clips)
+        content = content.view(clips, content.shape[1], 3, hole.shape[2])
+        logits = -_distance(content, hole) / SHARPNESS
+        goals.append(Goal(torch.softmax(logits + biases[head] if biases else logits, 2), hole.mean(2)))
+    return tuple(goals)
+
+
+def _distance(content: Tensor, hole: Tensor) -> Tensor:
+    """`[clips, tokens, 3, area]` and `[clips, tokens, area]` -> `d_ij` of `attention_goals`, `[clips, tokens, tokens]`.
+
+    The square is multiplied out: a product of matrices for each of its terms, instead of all pairs of patches.
+    """
+    sight = 1 - hole
+    hidden, shown = (content * hole.unsqueeze(2)).flatten(2), (content * sight.unsqueeze(2)).flatten(2)
+    square = content.square().sum(2)
+    apart = (hole * square) @ sight.mT - 2 * hidden @ shown.mT + hole @ (sight * square).mT
+    seen = hole @ sight.mT  # positions
+    needed = hole.sum(2, keepdim=True)
+    return apart.clamp_min(0) / (3 * seen).clamp_min(1) + UNSEEN * (1 - seen / needed.clamp_min(1))
+
+
+def divergence(scores: Tensor, goal: Goal) -> Tensor:
+    """Mean over queries, by weight, of KL(goal || softmax(scores)); `scores` `[clips, tokens, tokens]`; a scalar."""
+    difference = goal.attention.clamp_min(torch.finfo(torch.float32).tiny).log() - torch.log_softmax(scores, 2)
+    each = (goal.attention * difference).sum(2)
+    return (each * goal.weight).sum() / goal.weight.sum().clamp_min(torch.finfo(torch.float32).tiny)
+
+
+def _scores(query: Tensor, key: Tensor, patch: Size, clips: int) -> Tensor:
+    """As in `PatchAttention`."""
+    queries, keys = patchify(query, patch, clips), patchify(key, patch, clips)
+    return queries @ keys.mT / math.sqrt(queries.shape[2])

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from runtime._composite_device import DeviceComposite
-from runtime._device_host import HostDevice
+from runtime._composite.device import DeviceComposite
+from runtime._device.host import HostDevice
 from runtime.blend import CentredAverage, samples
 from runtime.bundle import PixelRule
 from runtime.canvas import DeviceCanvas, Easel

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from calib.histogram import Histogram
-from runtime._report_markup import Node, node, picture_url
+from runtime._report.markup import Node, node, picture_url
 from runtime.frame import RGB, Hole
 from runtime.stills import HOLE_COLOUR
 

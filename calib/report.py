@@ -13,8 +13,8 @@ from calib.holdout import Filled
 from calib.metrics import psnr_in_hole
 from calib.ranges import TensorRanges
 from calib.thresholds import RULES
-from runtime import _report_markup as markup
-from runtime._report_markup import Node, node
+from runtime._report import markup
+from runtime._report.markup import Node, node
 from runtime.sidecar import write_sidecar
 
 REPORT = "calib-report.html"
@@ -23,7 +23,7 @@ _SHOWN = 8  # clips with pictures
 
 def write_report(path: Path, title: str, evidence: Evidence) -> None:
     """Write the page to `path`, whole or not at all; raises `OutputError`.  It loads nothing and runs no script."""
-    base = Path(markup.__file__).with_name("_report_style.css").read_text(encoding="utf-8")
+    base = Path(markup.__file__).with_name("style.css").read_text(encoding="utf-8")
     style = base + Path(__file__).with_name("_report_style.css").read_text(encoding="utf-8")
     head = node(
         "head",

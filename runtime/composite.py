@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from runtime._composite_layers import Layer, Opacity, depth_of, layers_of, pieces
-from runtime._composite_samples import write
+from runtime._composite.layers import Layer, Opacity, depth_of, layers_of, pieces
+from runtime._composite.samples import write
 from runtime.errors import UsageError
 from runtime.frame import RGB, Frame, Hole
 from runtime.grain import add_grain

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from runtime._composite_layers import read_of
+from runtime._composite.layers import read_of
 from runtime.bundle import PartSpec, StageSpec
 from runtime.device import Buffer, Form, Pool, Stream, Tensor, host_array
 from runtime.errors import ManifestInvalid

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from runtime._device_cuda import CudaDevice
-from runtime._device_host import HostDevice
+from runtime._device.cuda import CudaDevice
+from runtime._device.host import HostDevice
 from runtime.clock import Clock
 from runtime.device import Device, Memory
 

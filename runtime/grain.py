@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from runtime._composite_layers import Opacity
-from runtime._composite_samples import cell_sums
+from runtime._composite.layers import Opacity
+from runtime._composite.samples import cell_sums
 from runtime.frame import Frame, Hole, Plane
 from runtime.patch import Crop
 from runtime.resize import Area

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
-from runtime._device_graph import load_driver
+from runtime._device.graph import load_driver
 from runtime.errors import DeviceFailed
 
 _QUERY = ("--query-gpu=pci.bus_id,compute_cap,name", "--format=csv,noheader")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from runtime._mask_boxes import BoxMasks
-from runtime._mask_pictures import is_still
-from runtime._mask_runs import Union, united
-from runtime._mask_sources import Fit, FolderMasks, Source, StillMask, alpha_mask, video_mask
+from runtime._mask.boxes import BoxMasks
+from runtime._mask.pictures import is_still
+from runtime._mask.runs import Union, united
+from runtime._mask.sources import Fit, FolderMasks, Source, StillMask, alpha_mask, video_mask
 from runtime.boxes import Box
 from runtime.errors import InputError
 from runtime.frame import Hole, MaskRun

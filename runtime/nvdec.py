@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from runtime._device_gpu import CudaTensor
+from runtime._device.gpu import CudaTensor
 from runtime._nvdec_words import Overheard
 from runtime.device import Device, Event, HostArray
 from runtime.frame import Layout, Plane
@@ -29,7 +29,7 @@ _LIBRARY = "PyNvVideoCodec"
 _CODECS = {"h264": "H264", "hevc": "HEVC", "vp9": "VP9", "av1": "AV1"}  # libav's names and the library's
 _CHROMA = {(1, 1): "420", (1, 0): "422", (0, 0): "444"}  # by shifts
 _SURFACES = {(1, 1): ("NV12", "P016"), (1, 0): ("NV16", "P216"), (0, 0): ("YUV444", "YUV444_16Bit")}  # 8 bits, more
-_FIRST_GPU = 0  # which runtime/_device_cuda.py takes
+_FIRST_GPU = 0  # which runtime/_device/cuda.py takes
 _MACROBLOCK = 16
 _UNDER_WAY = 3  # pictures that are downloaded and unpacked while the next ones are decoded
 _TYPE = "Error Type :"  # what the line of the library's errors begins with that says what went wrong

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from runtime._overlay_edges import EDGE_LEVELS, SmallPicture, Steadiness, measure
-from runtime._overlay_shapes import Shapes, find_shapes
+from runtime._overlay.edges import EDGE_LEVELS, SmallPicture, Steadiness, measure
+from runtime._overlay.shapes import Shapes, find_shapes
 from runtime.errors import Unsure
 from runtime.frame import Frame, Hole, Plane
 from runtime.glimpse import glimpse

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from kernels import record
-from runtime._composite_device import DeviceComposite
+from runtime._composite.device import DeviceComposite
 from runtime.blend import CentredAverage, PublishedAverage
 from runtime.bundle import Bundle, PixelRule
 from runtime.canvas import Canvas, DeviceCanvas, Easel, HostCanvas

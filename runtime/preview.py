@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from runtime._report_charts import moment
+from runtime._report.charts import moment
 from runtime.errors import InputError
 from runtime.frame import RGB, Frame, Hole
 from runtime.patch import Crop

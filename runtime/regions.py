@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from runtime._region_crops import STEPS, Canvas, make_field
-from runtime._region_groups import Limits, Placed, group_tracks, lay_tiles
-from runtime._region_tracks import NEVER, cell_of, follow
+from runtime._region.crops import STEPS, Canvas, make_field
+from runtime._region.groups import Limits, Placed, group_tracks, lay_tiles
+from runtime._region.tracks import NEVER, cell_of, follow
 from runtime.frame import MaskRun
 from runtime.patch import Crop
 

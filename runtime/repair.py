@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 
 from runtime import backends
-from runtime._video_extent import cut_short
+from runtime._video.extent import cut_short
 from runtime.cuts import no_cuts, open_cuts
 from runtime.decoding import decide
 from runtime.fingerprint import fingerprint, runs_on

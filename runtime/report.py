@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime._report_charts import LANES, Axis, Timeline, frames_of, lanes, moment, stage_chart
-from runtime._report_course import Course
-from runtime._report_markup import Node, node, page, policy, source
-from runtime._report_samples import Sample, Samples
-from runtime._report_viewer import rules, viewer
+from runtime._report.charts import LANES, Axis, Timeline, frames_of, lanes, moment, stage_chart
+from runtime._report.course import Course
+from runtime._report.markup import Node, node, page, policy, source
+from runtime._report.samples import Sample, Samples
+from runtime._report.viewer import rules, viewer
 from runtime.patch import Crop
 from runtime.regions import Region
 from runtime.sidecar import write_sidecar
@@ -41,11 +41,11 @@ def write_report(path: Path, data: ReportData, samples: Samples) -> None:
 
     It loads nothing, and its content security policy lets it run and load nothing but what this program put into it.
     """
-    here = Path(__file__)
+    here = Path(__file__).parent / "_report"
     kept = samples.kept()
-    style = here.with_name("_report_style.css").read_text(encoding="utf-8")
+    style = (here / "style.css").read_text(encoding="utf-8")
     style += rules(kept, _aspect(data.info))
-    script = here.with_name("_report_script.js").read_text(encoding="utf-8")
+    script = (here / "script.js").read_text(encoding="utf-8")
     head = node(
         "head",
         {},

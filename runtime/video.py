@@ -9,15 +9,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from runtime._video_codecs import CODECS, Encoding
-from runtime._video_copy import copy_video, copyable
-from runtime._video_file import VideoInfo, probe
-from runtime._video_nvdec import coded, unsuited
-from runtime._video_open import FrameReader, open_alpha, open_reader
-from runtime._video_pictures import PATTERN, ImageWriter
-from runtime._video_reader import VideoReader
-from runtime._video_samples import sample_frames
-from runtime._video_writer import CONTAINERS, VideoWriter
+from runtime._video.codecs import CODECS, Encoding
+from runtime._video.copy import copy_video, copyable
+from runtime._video.file import VideoInfo, probe
+from runtime._video.nvdec import coded, unsuited
+from runtime._video.open import FrameReader, open_alpha, open_reader
+from runtime._video.pictures import PATTERN, ImageWriter
+from runtime._video.reader import VideoReader
+from runtime._video.samples import sample_frames
+from runtime._video.writer import CONTAINERS, VideoWriter
 from runtime.errors import OutputError
 from runtime.frame import Frame
 from runtime.work import Work, open_work

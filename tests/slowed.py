@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from hypothesis import strategies as st
 
-from runtime._device_host import HostDevice, WorkerStream
+from runtime._device.host import HostDevice, WorkerStream
 from runtime.clock import Clock
 from runtime.device import Stream
 

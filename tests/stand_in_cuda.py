@@ -21,7 +21,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from runtime._device_gpu import CudaTensor
+from runtime._device.gpu import CudaTensor
 from runtime.bundle import Compute
 from runtime.device import HostArray, Memory, Stream, Tensor
 from runtime.program import Program, Request, Tensors

@@ -24,7 +24,7 @@ from av.error import FFmpegError
 from av.packet import Packet
 from av.video.frame import VideoFrame
 
-from runtime._video_formats import layout_of, planes_of
+from runtime._video.formats import layout_of, planes_of
 from runtime.device import HostArray
 from tests.stand_in_cuda import FakeCuda, bytes_at
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from training.state import State
 
 HERE = World(0, 1, torch.device("cpu"))
 SIZE = TINY.size
+KINDS = ("gen", "dis", "opt", "ema")  # files of a checkpoint
 
 CONFIG = Config(
     phases=(Phase(3, SIZE, frames=2, batch=2), Phase(3, Size(48, 48), frames=3, batch=1)),
@@ -120,3 +122,28 @@ def train(config: Config, folder: Path, state: State, until: int, stop_after: Se
     run.go(until, lambda: bool(onlooker.steps) and onlooker.steps[-1] in stop_after)
     log.close()
     return onlooker
+
+
+def tables(folder: Path, step: int) -> dict[str, object]:
+    """All that a checkpoint holds."""
+    return {kind: torch.load(folder / f"{kind}_{step:05d}.pth", weights_only=True) for kind in KINDS}
+
+
+def assert_equal(found: object, wanted: object, where: str = "") -> None:
+    """Nested tables with the same keys, texts, numbers and, bit for bit, tensors."""
+    if isinstance(wanted, dict):
+        assert isinstance(found, dict)
+        assert list(found) == list(wanted), where
+        for key, value in wanted.items():
+            assert_equal(found[key], value, f"{where}/{key}")
+    elif isinstance(wanted, torch.Tensor):
+        assert isinstance(found, torch.Tensor)
+        assert torch.equal(found, wanted), where
+    else:
+        assert found == wanted, where
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    """Of a table with a heading."""
+    with path.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from runtime import cores
-from runtime._device_gpu import CudaTensor
+from runtime._device.gpu import CudaTensor
 from runtime.bundle import Compute
 from runtime.device import Memory, Stream, Tensor
 from runtime.errors import BackendUnavailable, DeviceFailed

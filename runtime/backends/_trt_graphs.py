@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 
-from runtime._device_graph import Graph, capture, load_driver
+from runtime._device.graph import Graph, capture, load_driver
 from runtime.errors import DeviceFailed
 
 # A graph holds the addresses that it was recorded with, and buffers come from a pool.  Writing other addresses into a

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from runtime._device_gpu import CudaTensor
+from runtime._device.gpu import CudaTensor
 from runtime.backends._trt_engine import Log, Port
 from runtime.backends._trt_graphs import Graphs
 from runtime.bundle import Compute

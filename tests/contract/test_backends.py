@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from runtime import backends
-from runtime._device_host import HostDevice
+from runtime._device.host import HostDevice
 from runtime.backends import choose
 from runtime.backends.openvino import compiled
 from runtime.bundle import read_bundle

@@ -113,7 +113,7 @@ def test_where_nvdec_stops_the_cpu_goes_on_and_the_summary_says_so(
 def test_a_run_that_nvdec_began_the_cpu_goes_on_with(
     folder: Path, any_window: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("runtime._video_writer.SEGMENT_FRAMES", 8)
+    monkeypatch.setattr("runtime._video.writer.SEGMENT_FRAMES", 8)
     assert infer(folder, any_window, "--decoder", "cpu") == 0
     wanted = result(folder)
     write = VideoWriter.write

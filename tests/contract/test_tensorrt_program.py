@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from runtime import backends
-from runtime._device_cuda import CudaDevice
+from runtime._device.cuda import CudaDevice
 from runtime.clock import Clock
 from runtime.device import Form, Stream, Tensor
 from runtime.errors import EngineUnfit, VidmendError

@@ -19,8 +19,8 @@ import pytest
 from export.compile import compile_into
 from export.targets._target import Options
 from runtime import backends
-from runtime._device_cuda import CudaDevice
-from runtime._device_host import HostDevice
+from runtime._device.cuda import CudaDevice
+from runtime._device.host import HostDevice
 from runtime.bundle import DEFAULT, Bundle, read_bundle
 from runtime.clock import Clock
 from runtime.device import Form, HostArray, Stream, Tensor

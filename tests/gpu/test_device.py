@@ -12,8 +12,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from runtime._device_cuda import CudaDevice
-from runtime._device_graph import capture, load_driver
+from runtime._device.cuda import CudaDevice
+from runtime._device.graph import capture, load_driver
 from runtime.clock import Clock
 from runtime.device import Form, Pool
 from runtime.errors import DeviceFailed

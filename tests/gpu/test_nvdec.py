@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime._device_cuda import CudaDevice
+from runtime._device.cuda import CudaDevice
 from runtime.clock import Clock
 from runtime.errors import DamagedVideo
 from runtime.frame import Frame

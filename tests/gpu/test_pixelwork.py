@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runtime._device_cuda import CudaDevice
+from runtime._device.cuda import CudaDevice
 from runtime.bundle import Compute, read_bundle
 from runtime.clock import Clock
 from runtime.device import HostArray, KernelImage, Memory, Stream

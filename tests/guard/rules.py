@@ -12,7 +12,7 @@ from tests.guard.sources import ROOT, Source, at_import_time, imports
 FILE_LINES = 300  # a file stays below
 FUNCTION_LINES = 40  # a function stays below, decorators not counted
 
-_CARRIERS = {"runtime/ahead.py", "runtime/_device_host.py"}  # where threads are, and nowhere else
+_CARRIERS = {"runtime/ahead.py", "runtime/_device/host.py"}  # where threads are, and nowhere else
 _PICKLES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 _VENDORS = {"onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "pycuda", "PyNvVideoCodec"}
 _BOUNDS = {"abs", "rel", "atol", "rtol", "tol", "tolerance", "decimal", "places", "delta", "significant"}
@@ -88,7 +88,7 @@ def does_nothing_at_import(source: Source) -> Iterator[str]:
 
 def leaves_video_to_the_video_files(source: Source) -> Iterator[str]:
     """PyAV is imported by runtime/video.py and its helpers, and by the script that made the demo clip."""
-    allowed = source.path == "assets/demo/make_demo.py" or re.fullmatch(r"runtime/_?video\w*\.py", source.path)
+    allowed = source.path == "assets/demo/make_demo.py" or re.fullmatch(r"runtime/(video|_video/\w+)\.py", source.path)
     for node, name in imports(source.tree):
         if name.split(".")[0] == "av" and not allowed:
             yield source.at(node, "imports av")
@@ -104,7 +104,7 @@ def leaves_vendors_to_their_files(source: Source) -> Iterator[str]:
         if library not in _VENDORS:
             continue
         homes = {f"runtime/backends/{library}.py", f"export/targets/{library}.py"}
-        homes |= {"runtime/_device_gpu.py"} if library == "pycuda" else set()
+        homes |= {"runtime/_device/gpu.py"} if library == "pycuda" else set()
         homes = {"runtime/nvdec.py"} if library == "PyNvVideoCodec" else homes
         homes |= {"export/_int8_qdq.py"} if library == "onnxruntime" else set()  # its passes over graphs, docs/adr/0015
         if source.path not in homes:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime._device_host import HostDevice
+from runtime._device.host import HostDevice
 from runtime.bundle import ScheduleRule
 from runtime.clip import Agenda, Staged, View, shots
 from runtime.clock import Clock

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runtime._device_host import HostDevice
+from runtime._device.host import HostDevice
 from runtime.clock import Clock
 from runtime.device import Form, Pool, host_array
 

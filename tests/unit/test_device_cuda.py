@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runtime._device_cuda import CudaDevice
-from runtime._device_gpu import CudaTensor
-from runtime._device_host import HostDevice
+from runtime._device.cuda import CudaDevice
+from runtime._device.gpu import CudaTensor
+from runtime._device.host import HostDevice
 from runtime.clock import Clock
 from runtime.device import Form, HostArray
 from runtime.devices import open_device

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runtime._device_graph import capture
+from runtime._device.graph import capture
 from runtime.errors import DeviceFailed
 
 GRAPH, EXECUTABLE, STREAM = 11, 22, 33

@@ -10,7 +10,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from runtime._device_host import HostDevice, HostEvent, InlineStream, StreamStopped, WorkerStream
+from runtime._device.host import HostDevice, HostEvent, InlineStream, StreamStopped, WorkerStream
 from runtime.clock import Clock
 from runtime.device import REACHED, Buffer, Form, Pool, Stream, host_array
 from runtime.streams import open_streams

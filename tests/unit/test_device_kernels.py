@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from kernels.record import FOLDER, fatbin
-from runtime._device_cuda import CudaDevice
-from runtime._device_host import HostDevice
+from runtime._device.cuda import CudaDevice
+from runtime._device.host import HostDevice
 from runtime.bundle import PixelRule
 from runtime.clock import Clock
 from runtime.device import Form, KernelImage, Launch

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime._composite_layers import read_of
+from runtime._composite.layers import read_of
 from runtime.composite import Finish, composite
 from runtime.frame import Frame, Layout
 from runtime.patch import Crop, Painted, Patch

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from kernels.record import FOLDER, fatbin
-from runtime._device_cuda import CudaDevice
+from runtime._device.cuda import CudaDevice
 from runtime.blend import CentredAverage, PublishedAverage
 from runtime.bundle import PixelRule
 from runtime.canvas import Canvas, DeviceCanvas, Easel, HostCanvas

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-import runtime._region_tracks as tracks
+from runtime._region import tracks
 from runtime.frame import Hole, MaskRun
 from runtime.patch import Crop
 from runtime.regions import Canvas, Choice, Region, plan, whole

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 from PIL import Image
 
-from runtime._report_markup import node, page, source, visible
-from runtime._report_samples import DETAIL, LONGEST
+from runtime._report.markup import node, page, source, visible
+from runtime._report.samples import DETAIL, LONGEST
 from runtime.errors import OutputError
 from runtime.patch import Crop
 from runtime.regions import Region

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from runtime._report_charts import Axis, Timeline, frames_of, moment, stage_chart
-from runtime._report_course import MOMENTS, SPANS, Course, Span
+from runtime._report.charts import Axis, Timeline, frames_of, moment, stage_chart
+from runtime._report.course import MOMENTS, SPANS, Course, Span
 from runtime.patch import Crop
 from runtime.regions import Region
 from tests.tolerances import TOLERANCE

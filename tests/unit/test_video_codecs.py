@@ -11,9 +11,9 @@ import av
 import numpy as np
 import pytest
 
-from runtime._video_codecs import CODECS, Chosen, choose, codec_of
-from runtime._video_declared import Declared, Mastering, read_declared
-from runtime._video_encoder import Encoder
+from runtime._video.codecs import CODECS, Chosen, choose, codec_of
+from runtime._video.declared import Declared, Mastering, read_declared
+from runtime._video.encoder import Encoder
 from runtime.errors import OutputError
 from runtime.frame import Frame, Layout
 from runtime.video import Encoding, VideoInfo, VideoReader, probe

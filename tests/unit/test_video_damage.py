@@ -13,8 +13,8 @@ import pytest
 from av.container import InputContainer
 from av.stream import Stream
 
-from runtime._video_extent import cut_short
-from runtime._video_file import demuxed
+from runtime._video.extent import cut_short
+from runtime._video.file import demuxed
 from runtime.errors import DamagedVideo, InputError
 from runtime.video import VideoReader
 from tests.clips import Clip, write_clip

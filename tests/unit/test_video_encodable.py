@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime._video_codecs import CODECS, forms
-from runtime._video_encodable import Encodable, Vessel, encodable, encodable_planes
+from runtime._video.codecs import CODECS, forms
+from runtime._video.encodable import Encodable, Vessel, encodable, encodable_planes
 from runtime.frame import Colour, Frame, Layout, Plane
 
 ROUNDING = Colour(2, 2, 2, full_range=False)

@@ -7,7 +7,7 @@ import pytest
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 
-from runtime._video_formats import (
+from runtime._video.formats import (
     alpha_of,
     format_name,
     has_alpha,

@@ -7,7 +7,7 @@ from fractions import Fraction
 from av.packet import Packet
 from av.video.frame import VideoFrame
 
-from runtime._video_ledger import Ledger
+from runtime._video.ledger import Ledger
 
 LOST = "lost at {:.3f} s (its packet does not decode)"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import pytest
 
-from runtime._video_matroska import CLUSTER, SIMPLE_BLOCK, TRACKS, broken_at
+from runtime._video.matroska import CLUSTER, SIMPLE_BLOCK, TRACKS, broken_at
 from runtime.errors import DamagedVideo
 from runtime.video import VideoReader
 from tests.clips import Clip, remux, write_clip

@@ -9,7 +9,7 @@ import av
 import pytest
 from av.bitstream import BitStreamFilterContext
 
-from runtime._video_nal import frames_only, sequence_sets
+from runtime._video.nal import frames_only, sequence_sets
 from tests.clips import Clip, write_clip
 
 QUIET = "log-level=none:pools=1:frame-threads=1"

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from runtime._video_file import _colour_of
+from runtime._video.file import _colour_of
 from runtime.errors import InputError
 from runtime.frame import Colour, Layout
 from runtime.video import VideoReader, probe

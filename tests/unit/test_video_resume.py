@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime._video_codecs import SEGMENT_FRAMES
-from runtime._video_decode_times import decode_times, durations
-from runtime._video_segments import read_segment
+from runtime._video.codecs import SEGMENT_FRAMES
+from runtime._video.decode_times import decode_times, durations
+from runtime._video.segments import read_segment
 from runtime.errors import OutputError
 from runtime.frame import Frame
 from runtime.video import Encoding, VideoInfo, VideoReader, open_work, open_writer, probe

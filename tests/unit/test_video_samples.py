@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from runtime._video_samples import FEW_FRAMES, SAMPLES, sample_frames
-from runtime._video_times import packet_times
+from runtime._video.samples import FEW_FRAMES, SAMPLES, sample_frames
+from runtime._video.times import packet_times
 from runtime.video import VideoReader, probe
 from tests.clips import Clip, write_clip
 

@@ -1,0 +1,109 @@
+"""Boxes as masks: which are there, in seconds of a frame and in frames of the video."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from runtime._mask.sources import Fit
+from runtime._video.times import packet_times
+from runtime.boxes import SLACK_S, Box
+from runtime.errors import InputError
+from runtime.frame import Hole, MaskRun
+from runtime.video import VideoInfo
+
+# Where every packet is one frame that is shown, the packets' times tell the frames' numbers.  Not so where fields come
+# in packets of their own, in codecs with packets that show nothing (VP8), and in streams that may begin anywhere.
+ONE_FRAME_A_PACKET = frozenset({"h264", "hevc", "av1", "vp9", "prores", "ffv1", "mjpeg", "png"})
+TELLING_CONTAINERS = frozenset({"mov", "matroska"})
+MARGIN_S = 1.0  # by which a box is foreseen earlier and later: a few packets at the start may not decode
+
+Span = tuple[int, int | None]  # first and last frame
+
+
+class BoxMasks:
+    """Rectangles, each always there or for a while."""
+
+    name = "--box"
+    frames: int | None = None
+    has_polarity = False
+
+    def __init__(self, boxes: Sequence[Box], info: VideoInfo) -> None:
+        self._boxes = tuple(boxes)
+        self._info = info
+        self._fit = Fit(info, invert=False)  # a box says itself what is replaced
+        self._there: tuple[Box, ...] = ()
+        self._hole: Hole | None = None
+        for box in boxes:
+            _check(box, info)
+
+    def runs(self) -> Iterator[MaskRun]:
+        """Every box at least where `read` has it; a second longer than that, and where packets do not tell, always."""
+        spans = [(box, span) for box, span in zip(self._boxes, self._spans(), strict=True) if span is not None]
+        bounds = sorted({span[0] for _, span in spans} | {span[1] + 1 for _, span in spans if span[1] is not None})
+        for first, following in zip(bounds, [*bounds[1:], None], strict=False):
+            hole = self._paint(tuple(box for box, span in spans if _holds(span, first)))
+            if hole is not None:
+                yield MaskRun(first, None if following is None else following - 1, hole)
+
+    def read(self, index: int, seconds: float) -> Hole | None:
+        """The boxes that are there at `seconds`."""
+        return self._paint(tuple(box for box in self._boxes if box.shows(seconds)))
+
+    def finish(self, frames: int) -> None:
+        """Nothing to check: boxes fit any number of frames."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _spans(self) -> list[Span | None]:
+        """The frames of each box; None where it is over before the video begins or begins when that is over."""
+        timed = any(box.start is not None or box.end is not None for box in self._boxes)
+        seconds = _frame_seconds(self._info) if timed else None
+        margin = round(self._info.rate * MARGIN_S)
+        return [(0, None) if seconds is None else _span(box, seconds, margin) for box in self._boxes]
+
+    def _paint(self, boxes: tuple[Box, ...]) -> Hole | None:
+        if boxes != self._there:
+            self._there = boxes
+            self._hole = self._fit.lay(_painted(boxes, self._info)) if boxes else None
+        return self._hole
+
+
+def _frame_seconds(info: VideoInfo) -> list[float] | None:
+    """When each frame is shown; None where packets do not tell."""
+    told = info.codec in ONE_FRAME_A_PACKET and not TELLING_CONTAINERS.isdisjoint(info.container.split(","))
+    if info.stills or info.interlaced or not told:
+        return None
+    ticks = packet_times(info.path)
+    return None if ticks is None else [info.seconds(pts) for pts in ticks]
+
+
+def _span(box: Box, seconds: list[float], margin: int) -> Span | None:
+    first = 0 if box.start is None else bisect_left(seconds, box.start - SLACK_S)
+    following = len(seconds) if box.end is None else bisect_left(seconds, box.end - SLACK_S)
+    if first >= following:
+        return None
+    return (max(0, first - margin), None if box.end is None else following - 1 + margin)
+
+
+def _holds(span: Span, index: int) -> bool:
+    return span[0] <= index and (span[1] is None or index <= span[1])
+
+
+def _painted(boxes: Sequence[Box], info: VideoInfo) -> Hole:
+    mask = np.zeros((info.display_height, info.display_width), np.bool_)
+    for box in boxes:
+        mask[box.y : box.y + box.height, box.x : box.x + box.width] = True
+    return mask
+
+
+def _check(box: Box, info: VideoInfo) -> None:
+    width, height = info.display_width, info.display_height
+    if box.x < 0 or box.y < 0 or box.x + box.width > width or box.y + box.height > height:
+        raise InputError(
+            f"--box {box}: reaches outside the video's {width}x{height} pixels; "
+            f"wanted X+W <= {width} and Y+H <= {height}"
+        )

@@ -1,0 +1,1 @@
+"""Behind runtime/video.py: reading, decoding, encoding and writing; PyAV is used here and nowhere else."""

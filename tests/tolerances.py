@@ -81,6 +81,8 @@ TOLERANCE: dict[tuple[str, str], float] = {
     ("random masks", "share that moves"): 0.08,  # three standard errors of 400 coins
     ("random masks", "share drawn otherwise"): 0.01,  # of the hole's pixels, where its edge runs through them
     ("sampling", "share"): 0.06,  # three standard errors of 600 coins
+    ("sampling", "share of 200"): 0.11,  # three standard errors of 200 coins
+    ("sampling", "of the hole's share"): 0.2,  # means of 200 shapes, of which half of the wandering are one a sample
     ("sampling", "of the expected count"): 0.3,  # four standard errors where 205 are expected
     ("batch", "float32"): 1e-6,  # two roundings of numbers up to 2
     ("schedule", "rate"): 1e-12,  # double precision

@@ -144,6 +144,7 @@ class ArchivedClips:
     folder: Path  # of the archives
     lengths: tuple[tuple[str, int], ...]  # name of each clip, and its frames
     smallest_crop: float  # share of the largest crop's sides
+    apart: int = 1  # frames from one neighbour to the next, at most
     opened: OpenArchives = field(default_factory=OpenArchives, compare=False, repr=False)
 
     def __len__(self) -> int:
@@ -156,7 +157,7 @@ class ArchivedClips:
         if length < frames:
             raise BrokenSample(f"{path}: {length} frames, the sample takes {frames}; leave the clip out")
         archive = self.opened.get(path, length)
-        indices = sample_indices(generator, length, frames)
+        indices = sample_indices(generator, length, frames, self.apart)
         pictures = [archive.picture(index) for index in indices]
         for index, picture in zip(indices, pictures, strict=True):
             if picture.size != pictures[0].size:
@@ -169,7 +170,7 @@ class ArchivedClips:
         return Drawn(flipped_or_not(generator, shown), indices, length)
 
 
-def read_clips(root: Path, name: str, split: str, *, smallest_crop: float = 0.5) -> ArchivedClips:
+def read_clips(root: Path, name: str, split: str, *, smallest_crop: float = 0.5, apart: int = 1) -> ArchivedClips:
     """The clips of `root/name/split.json` (name -> frames), their archives in `root/name/JPEGImages`.
 
     The archives are opened when they are drawn from.  Raises `InputError` for a list that cannot be used.
@@ -177,7 +178,7 @@ def read_clips(root: Path, name: str, split: str, *, smallest_crop: float = 0.5)
     lengths = read_lengths(root / name / f"{split}.json")
     if not lengths:
         raise InputError(f"{root / name / split}.json: lists no clips; pack some with python -m training.pack")
-    return ArchivedClips(root / name / FOLDER, tuple(sorted(lengths.items())), smallest_crop)
+    return ArchivedClips(root / name / FOLDER, tuple(sorted(lengths.items())), smallest_crop, apart)
 
 
 def read_lengths(path: Path) -> dict[str, int]:

@@ -65,6 +65,8 @@ class Data:
     photographs: tuple[Photographs, ...] = ()
     smallest_crop: float = _between(0.05, 1.0, 1.0)  # share of a picture's sides; 1: the whole of it, as published
     holes: int = field(default=1, metadata={"low": 1, "high": 8})  # shapes of a sample at most; 1: one, as published
+    scattered: float = _between(0.0, 1.0, 0.0)  # share of samples whose holes are elsewhere in every frame
+    apart: int = field(default=1, metadata={"low": 1, "high": 60})  # frames from one neighbour to the next at most
     workers: int = _least(0, 2)  # processes that read ahead, for each process that trains; 0: it reads itself
 
 

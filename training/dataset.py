@@ -31,13 +31,26 @@ class Weighted:
     weight: float  # over the sum of all weights
 
 
+@dataclass(frozen=True, slots=True)
+class Holing:
+    """What is hidden of a sample; as published unless told."""
+
+    shapes: int = 1  # at most, each with its own motion
+    scattered: float = 0.0  # share of samples whose shapes are new in every frame, at new places
+
+
+AS_PUBLISHED = Holing()
+
+
 class Samples(Dataset[Sample]):
     """Endless: any number from 0 on gives a sample, the same one for the same seed, size and frames.
 
-    A hole is one to `holes` shapes.  Raises `UsageError` for what can give none.
+    Raises `UsageError` for what can give none.
     """
 
-    def __init__(self, sources: Sequence[Weighted], size: Size, frames: int, seed: int, *, holes: int = 1) -> None:
+    def __init__(
+        self, sources: Sequence[Weighted], size: Size, frames: int, seed: int, holes: Holing = AS_PUBLISHED
+    ) -> None:
         weights = np.array([weighted.weight for weighted in sources], np.float64)
         if not (weights.size and np.isfinite(weights).all() and weights.min() >= 0 and weights.sum() > 0):
             raise UsageError(f"weights of the sources: {weights.tolist()}; wanted one above 0, and none below")
@@ -66,11 +79,15 @@ class Samples(Dataset[Sample]):
         raise InputError(f"{len(skipped)} samples in a row were broken, the last: {skipped[-1]}")
 
     def _holes(self, generator: np.random.Generator, drawn: Drawn) -> Holes:
-        """Of one to `holes` shapes, each with its own motion."""
-        shapes = 1 if self.holes == 1 else int(generator.integers(1, self.holes + 1))
-        size = self.size
-        made = [random_hole(generator, drawn.length, size.width, size.height).at(drawn.indices) for _ in range(shapes)]
-        return np.logical_or.reduce(made)
+        """Of all its shapes; nothing is drawn for a choice that there is not, as published."""
+        shapes = int(generator.integers(1, self.holes.shapes + 1)) if self.holes.shapes > 1 else 1
+        scattered = self.holes.scattered > 0 and generator.random() < self.holes.scattered
+        width, height = self.size.width, self.size.height
+        if not scattered:
+            made = [random_hole(generator, drawn.length, width, height).at(drawn.indices) for _ in range(shapes)]
+            return np.logical_or.reduce(made)
+        single = [[random_hole(generator, 1, width, height).at((0,)) for _ in drawn.indices] for _ in range(shapes)]
+        return np.logical_or.reduce([np.concatenate(frames) for frames in single])
 
 
 def batches(

@@ -10,7 +10,7 @@ from models._spec import Size
 from runtime.errors import UsageError
 from training.archive import read_clips
 from training.config import Config, Source
-from training.dataset import Samples, Weighted, batches
+from training.dataset import Holing, Samples, Weighted, batches
 from training.distributed import World
 from training.sample import Batch
 from training.schedule import Stretch
@@ -41,7 +41,7 @@ class ConfiguredFeed:
         data = config.data
         if not data.clips and not data.photographs:
             raise UsageError("data: found no sources, wanted [[data.clips]] or [[data.photographs]]")
-        self._sources = _read(data.root, data.clips, data.smallest_crop)
+        self._sources = _read(data.root, data.clips, data.smallest_crop, data.apart)
         for photographs in data.photographs:
             from training.photographs import read_photographs
 
@@ -54,8 +54,9 @@ class ConfiguredFeed:
     def training(self, stretch: Stretch, world: World) -> Iterator[Batch]:
         """See `Feed`."""
         phase = stretch.phase
-        holes = self._config.data.holes
-        samples = Samples(self._sources, phase.size, phase.frames, self._config.seed, holes=holes)
+        data = self._config.data
+        holes = Holing(data.holes, data.scattered)
+        samples = Samples(self._sources, phase.size, phase.frames, self._config.seed, holes)
         share = phase.batch // world.size
         pin = world.device.type == "cuda"
         workers = self._config.data.workers
@@ -72,8 +73,8 @@ class ConfiguredFeed:
 VALIDATION_SEED = 20_200_823  # any number; runs can be compared because they share it
 
 
-def _read(root: Path, sources: Sequence[Source], smallest_crop: float) -> list[Weighted]:
+def _read(root: Path, sources: Sequence[Source], smallest_crop: float, apart: int = 1) -> list[Weighted]:
     return [
-        Weighted(read_clips(root, source.name, source.split, smallest_crop=smallest_crop), source.weight)
+        Weighted(read_clips(root, source.name, source.split, smallest_crop=smallest_crop, apart=apart), source.weight)
         for source in sources
     ]

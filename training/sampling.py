@@ -9,17 +9,20 @@ from models._spec import Size
 from training.sample import Frames
 
 
-def sample_indices(generator: np.random.Generator, length: int, frames: int) -> tuple[int, ...]:
+def sample_indices(generator: np.random.Generator, length: int, frames: int, apart: int = 1) -> tuple[int, ...]:
     """`frames` of a clip's `length` frames, ascending: with p = 1/2 any of them, else neighbours (STTN, section 4.1).
 
-    Raises `ValueError` where the clip has fewer.
+    With `apart` over 1 (ours) neighbours are a step apart that is drawn from 1 to `apart`, or to what the clip has room
+    for.  Raises `ValueError` where the clip has fewer frames.
     """
     if not 1 <= frames <= length:
         raise ValueError(f"{frames} frames of a clip of {length}; wanted 1 to {length}")
     if generator.random() < 0.5:
         return tuple(sorted(int(index) for index in generator.choice(length, frames, replace=False)))
-    first = int(generator.integers(length - frames + 1))
-    return tuple(range(first, first + frames))
+    most = min(apart, (length - 1) // max(frames - 1, 1))
+    step = int(generator.integers(1, most + 1)) if most > 1 else 1
+    first = int(generator.integers(length - (frames - 1) * step))
+    return tuple(range(first, first + (frames - 1) * step + 1, step))
 
 
 def random_crop(

@@ -20,7 +20,7 @@ from runtime.errors import InputError, UsageError
 from tests.archives import one_line, write_set
 from tests.tolerances import TOLERANCE
 from training.archive import read_clips
-from training.dataset import MOST_BROKEN, Samples, Weighted, batches
+from training.dataset import MOST_BROKEN, Holing, Samples, Weighted, batches
 from training.sample import Batch, BrokenSample, Drawn, Sample, batched
 
 SIZE = Size(32, 20)
@@ -152,11 +152,30 @@ def test_sources_are_drawn_from_by_their_weights() -> None:
 def test_a_hole_of_several_shapes_hides_more() -> None:
     """On average twice the shapes, which overlap here and there; number 7 is number 7 again."""
     sources = [Weighted(Flat(1), 1)]
-    alone, several = (Samples(sources, Size(96, 64), 3, seed=2, holes=most) for most in (1, 3))
+    alone, several = (Samples(sources, Size(96, 64), 3, 2, Holing(shapes)) for shapes in (1, 3))
     shares = [(alone[n].holes.mean(), several[n].holes.mean()) for n in range(60)]
     assert np.mean([more for _, more in shares]) > 1.4 * np.mean([one for one, _ in shares])
     assert all(several[n].holes.shape == (3, 64, 96) for n in range(3))
-    assert np.array_equal(several[7].holes, Samples(sources, Size(96, 64), 3, seed=2, holes=3)[7].holes)
+    assert np.array_equal(several[7].holes, Samples(sources, Size(96, 64), 3, 2, Holing(3))[7].holes)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+def test_holes_are_scattered_in_the_share_of_samples_that_was_asked_for(share: float) -> None:
+    """A shape that wanders keeps its form; scattered ones are new in every frame, and as large."""
+    samples = Samples([Weighted(Flat(1), 1)], Size(96, 64), 3, 5, Holing(scattered=share))
+    drawn = [samples[number].holes for number in range(200)]
+    forms = [[_form(hole) for hole in holes] for holes in drawn]
+    scattered = [not all(np.array_equal(form, first) for form in rest) for first, *rest in forms]
+    assert np.mean(scattered) == pytest.approx(share, abs=TOLERANCE["sampling", "share of 200"])
+    wandering = Samples([Weighted(Flat(1), 1)], Size(96, 64), 3, 5)
+    shares = [np.mean([samples[n].holes.mean() for n in range(200)]) for samples in (samples, wandering)]
+    assert shares[0] == pytest.approx(shares[1], rel=TOLERANCE["sampling", "of the hole's share"])
+
+
+def _form(hole: np.ndarray) -> np.ndarray:
+    """The hole cut to its box."""
+    rows, columns = np.flatnonzero(hole.any(axis=1)), np.flatnonzero(hole.any(axis=0))
+    return hole[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 def test_the_mask_moves_with_the_clips_frames_not_with_the_samples() -> None:

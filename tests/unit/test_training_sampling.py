@@ -37,6 +37,20 @@ def test_half_of_the_samples_are_neighbours_and_every_frame_has_its_turn() -> No
     assert seen / expected == pytest.approx(1, abs=TOLERANCE["sampling", "of the expected count"])
 
 
+def test_neighbours_may_be_a_step_apart() -> None:
+    """Every step to the most occurs about as often, all frames of the clip are reached, and room bounds the step."""
+    generator = np.random.default_rng(3)
+    drawn = [sample_indices(generator, 60, 5, apart=4) for _ in range(2000)]
+    steps = [set(np.diff(indices)) for indices in drawn]
+    even = [step.pop() for step in steps if len(step) == 1]
+    counts = np.bincount(even, minlength=5)[1:5]
+    assert counts / 250 == pytest.approx(1, abs=TOLERANCE["sampling", "of the expected count"])
+    assert {index for indices in drawn for index in indices} == set(range(60))
+    tight = [np.diff(sample_indices(generator, 10, 5, apart=40)) for _ in range(200)]
+    assert {int(step) for steps in tight if len(set(steps)) == 1 for step in steps} == {1, 2}
+    assert sample_indices(generator, 7, 1, apart=9)[0] in range(7)
+
+
 def test_more_frames_than_the_clip_has_are_refused() -> None:
     with pytest.raises(ValueError, match="6 frames of a clip of 5; wanted 1 to 5"):
         sample_indices(np.random.default_rng(0), 5, 6)

@@ -53,14 +53,15 @@ class Guide:
         for hook in self._hooks:
             hook.remove()
 
-    def loss(self, frames: Tensor, masks: Tensor) -> Tensor:
+    def loss(self, frames: Tensor, masks: Tensor, hole_share: Tensor | None = None) -> Tensor:
         """Mean over blocks and heads of KL(goal || attention), in nats, over patches weighted by their holes; scalar.
 
         `frames` `[B, T, 3, H, W]` in [-1, 1] without holes, `masks` `[B, T, 1, H, W]`, 1 = hole: what the network was
-        last run with.  0 where no patch has a hole.
+        last run with.  0 where no patch has a hole.  `hole_share` stands for `share_of_holes` where several processes
+        share a batch, as in `losses.reconstruction`.
         """
         goals = attention_goals(frames, masks, self._geometry.patches, self._biases(masks))
-        divergences = [divergence(scores, goals[head]) for head, scores in self.scores(masks)]
+        divergences = [divergence(scores, goals[head], hole_share) for head, scores in self.scores(masks)]
         return torch.stack(divergences).mean()
 
     def scores(self, masks: Tensor) -> Iterator[tuple[int, Tensor]]:
@@ -128,11 +129,20 @@ def _distance(content: Tensor, hole: Tensor) -> Tensor:
     return apart.clamp_min(0) / (3 * seen).clamp_min(1) + UNSEEN * (1 - seen / needed.clamp_min(1))
 
 
-def divergence(scores: Tensor, goal: Goal) -> Tensor:
-    """Mean over queries, by weight, of KL(goal || softmax(scores)); `scores` `[clips, tokens, tokens]`; a scalar."""
+def share_of_holes(masks: Tensor) -> Tensor:
+    """The mean of masks `[..., H, W]` at the features' size, which is also that of every head's weights; a scalar."""
+    return masks[..., ::SCALE, ::SCALE].mean()
+
+
+def divergence(scores: Tensor, goal: Goal, share: Tensor | None = None) -> Tensor:
+    """Mean over queries, by weight, of KL(goal || softmax(scores)); `scores` `[clips, tokens, tokens]`; a scalar.
+
+    `share` stands for the mean weight.
+    """
     difference = goal.attention.clamp_min(torch.finfo(torch.float32).tiny).log() - torch.log_softmax(scores, 2)
     each = (goal.attention * difference).sum(2)
-    return (each * goal.weight).sum() / goal.weight.sum().clamp_min(torch.finfo(torch.float32).tiny)
+    mean = goal.weight.mean() if share is None else share
+    return (each * goal.weight).mean() / mean.clamp_min(torch.finfo(torch.float32).tiny)
 
 
 def _scores(query: Tensor, key: Tensor, patch: Size, clips: int) -> Tensor:

@@ -17,7 +17,7 @@ from training.average import Average
 from training.config import Config, Phase
 from training.distributed import World
 from training.growth import first_blocks
-from training.guidance import Guide
+from training.guidance import Guide, share_of_holes
 from training.losses import adversarial, composite, reconstruction
 from training.networks import make_discriminator, make_generator, make_teacher
 from training.precision import autocast
@@ -126,7 +126,9 @@ class Trainer:
             with torch.no_grad():
                 wanted = self._predicted(self.teacher, frames, masks)
             distillation = reconstruction(prediction, wanted, masks, share).hole
-        guidance = frames.new_zeros(()) if self.guide is None else self.guide.loss(frames, masks)
+        guidance = frames.new_zeros(())
+        if self.guide is not None:
+            guidance = self.guide.loss(frames, masks, self.world.mean(share_of_holes(masks)))
         return [close.hole, close.valid, persuasion, distillation, guidance]
 
     def _predicted(self, network: Callable[[Tensor, Tensor], Tensor], frames: Tensor, masks: Tensor) -> Tensor:

@@ -33,6 +33,7 @@ name = "clips"
 [objective]
 adversarial = 0.01
 discriminator_channels = 4
+guidance = 0.5
 [optimiser]
 rate = 1e-4
 clip = 1.0
@@ -127,7 +128,7 @@ def test_two_processes_learn_what_one_does(config: Path, tmp_path: Path) -> None
         for index, gradient in alone.items():
             assert float((shared[index] - gradient).abs().max()) <= bound, (network, index)
     for alone, shared in zip(rows(tmp_path / "1"), rows(tmp_path / "2"), strict=True):
-        for name in ("hole", "valid", "adversarial", "discriminator", "gradient"):
+        for name in ("hole", "valid", "adversarial", "discriminator", "guidance", "gradient"):
             expected = pytest.approx(float(alone[name]), rel=TOLERANCE["two processes", "losses"])
             assert float(shared[name]) == expected
 

@@ -60,7 +60,7 @@ def goal_by_loops(frames: Tensor, masks: Tensor, patch: Size) -> tuple[np.ndarra
 
 
 def test_goals_are_the_formula_patch_by_patch() -> None:
-    frames, masks = pictures(2, 3), boxes(2, 3)
+    frames, masks = pictures(2, 2), boxes(2, 2)
     goals = attention_goals(frames.double(), masks.double(), PATCHES)
     for goal, patch in zip(goals, PATCHES, strict=True):
         for clip in range(2):

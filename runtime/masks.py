@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from runtime._mask.boxes import BoxMasks
-from runtime._mask.pictures import is_still
-from runtime._mask.runs import Union, united
-from runtime._mask.sources import Fit, FolderMasks, Source, StillMask, alpha_mask, video_mask
+from runtime._masks.boxes import BoxMasks
+from runtime._masks.pictures import is_still
+from runtime._masks.runs import Union, united
+from runtime._masks.sources import Fit, FolderMasks, Source, StillMask, alpha_mask, video_mask
 from runtime.boxes import Box
 from runtime.errors import InputError
 from runtime.frame import Hole, MaskRun

@@ -1,7 +1,7 @@
 """Which parts of the frame the network looks at.  Arithmetic only: no pixels of the video, no device.
 
-A mask is followed over time (`_region_tracks`), what lies near each other is put together (`_region_groups`), and each
-group gets one crop or a grid of them (`_region_crops`).  Why it is so: docs/adr/0006.
+A mask is followed over time (`_regions.tracks`), what lies near each other is put together (`_regions.groups`), and
+each group gets one crop or a grid of them (`_regions.crops`).  Why it is so: docs/adr/0006.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from runtime._region.crops import STEPS, Canvas, make_field
-from runtime._region.groups import Limits, Placed, group_tracks, lay_tiles
-from runtime._region.tracks import NEVER, cell_of, follow
+from runtime._regions.crops import STEPS, Canvas, make_field
+from runtime._regions.groups import Limits, Placed, group_tracks, lay_tiles
+from runtime._regions.tracks import NEVER, cell_of, follow
 from runtime.frame import MaskRun
 from runtime.patch import Crop
 

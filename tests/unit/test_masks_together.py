@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from runtime._mask.runs import runs_of, united
+from runtime._masks.runs import runs_of, united
 from runtime.boxes import Box
 from runtime.errors import InputError
 from runtime.frame import Hole, MaskRun

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from runtime._region import tracks
+from runtime._regions import tracks
 from runtime.frame import Hole, MaskRun
 from runtime.patch import Crop
 from runtime.regions import Canvas, Choice, Region, plan, whole

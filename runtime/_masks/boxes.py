@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from runtime._mask.sources import Fit
+from runtime._masks.sources import Fit
 from runtime._video.times import packet_times
 from runtime.boxes import SLACK_S, Box
 from runtime.errors import InputError

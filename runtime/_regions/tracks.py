@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from runtime._region.crops import STEPS, Extent, Field
+from runtime._regions.crops import STEPS, Extent, Field
 from runtime.frame import Hole, MaskRun
 
 GAP = 50  # frames; pieces less far apart in time may share a crop: windows look about as far for references

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from runtime._region.crops import STEPS, Extent, Field, Tile
-from runtime._region.tracks import GAP, Track
+from runtime._regions.crops import STEPS, Extent, Field, Tile
+from runtime._regions.tracks import GAP, Track
 from runtime.patch import Crop
 
 _GROWTH = 12  # eighths; the factor by which a scale may exceed what the hole needs where that saves crops

@@ -10,8 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
-from runtime._mask.pictures import image_size, list_images, read_frame, read_image
-from runtime._mask.runs import Recent, runs_of
+from runtime._masks.pictures import image_size, list_images, read_frame, read_image
+from runtime._masks.runs import Recent, runs_of
 from runtime.errors import InputError
 from runtime.frame import Hole, MaskRun
 from runtime.video import VideoInfo, VideoReader, open_alpha, probe

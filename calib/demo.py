@@ -16,6 +16,7 @@ from calib.metrics import psnr_in_hole
 from runtime.bundle import DEFAULT, read_bundle
 from runtime.errors import VidmendError
 from runtime.frame import RGB, Hole
+from runtime.interruption import INTERRUPTED, interruptible
 from runtime.job import Job, find_bundle
 from runtime.progress import shown
 from runtime.repair import repair
@@ -36,13 +37,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--backend", default="auto", help="as infer.py has it (default: %(default)s)")
     options = parser.parse_args(arguments)
     try:
-        _run(options.out, options.backend)
+        with interruptible():
+            _run(options.out, options.backend)
     except VidmendError as error:
         print(f"demo: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("demo: interrupted", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     return 0
 
 

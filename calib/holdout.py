@@ -32,13 +32,17 @@ class Filled:
 def fill(
     bundle: Bundle, clips: Sequence[Clip], backend: Backend, precision: Precision, progress: Progress
 ) -> tuple[Filled, ...]:
-    """Every clip's first full window of targets, under holes as training draws them, against what was there."""
+    """The first frames of every clip, under holes as training draws them, against what was there.
+
+    As many as a full window has targets and references, since libraries run full windows with kernels of their own.
+    """
     network = Network(Session(bundle, backend, Settings(precision=precision, dilate=0)))
     phase = f"filling the hold-out, {network.session.precision}"
+    rule = bundle.manifest.schedule
     found: list[Filled] = []
     for number, clip in enumerate(clips):
         progress(phase, number, len(clips))
-        truth, holes = holed_clip(clip.path, bundle, bundle.manifest.schedule.targets)
+        truth, holes = holed_clip(clip.path, bundle, rule.targets + rule.references)
         pictures = list(network(truth, holes))
         middle = len(truth) // 2
         quality = psnr_in_hole(pictures, truth, holes)

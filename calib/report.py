@@ -42,7 +42,7 @@ def _sections(title: str, evidence: Evidence) -> Iterable[Node]:
     yield node("header", {}, node("h1", {}, node("bdi", {}, title)), node("p", {"class": "lead"}, _lead(evidence)))
     yield node("h2", {}, "Hold-out: PSNR in the hole, dB")
     yield _holdout(evidence)
-    yield node("p", {"class": "hint"}, "Holes as training draws them, the first window of each clip, 8-bit pictures.")
+    yield node("p", {"class": "hint"}, "Holes as training draws them, the first frames of each clip, 8-bit pictures.")
     yield node("h2", {}, "Before and after")
     yield from _pictures(evidence)
     yield node("h2", {}, "Islands of float32, and why")

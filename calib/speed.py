@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime.bundle import Bundle, StageSpec
+from runtime.bundle import Bundle, ScheduleRule, StageSpec
 from runtime.program import Backend, Request
 from runtime.trial import Call
 
@@ -36,16 +36,22 @@ def measure_speeds(bundle: Bundle, backend: Backend) -> Speeds:
     calls = {"encoder": schedule.neighbour_stride, "transformer": 1, "decoder": schedule.targets}
     own: dict[str, float] = {}
     narrow: dict[str, float] = {}
-    sizes = {"B": 1, "T": schedule.targets + schedule.references, "N": schedule.targets}
     for stage in bundle.manifest.stages:
         graph = bundle.file(stage, backend.target)
         paths = [graph, bundle.quantised(stage) or graph]
-        own[stage.name], narrow[stage.name] = _fastest(stage, paths, sizes, backend)
+        own[stage.name], narrow[stage.name] = fastest(stage, paths, window_of(schedule), backend)
     return Speeds(own, narrow, {stage: calls[stage] for stage in own})
 
 
-def _fastest(stage: StageSpec, paths: list[Path], sizes: Mapping[str, int], backend: Backend) -> list[float]:
-    """The least seconds of each graph; they take turns, so that a busy machine slows both."""
+def window_of(schedule: ScheduleRule) -> dict[str, int]:
+    """Lengths of the symbolic axes in a full window; stages of one frame have a batch of one."""
+    return {"B": 1, "T": schedule.targets + schedule.references, "N": schedule.targets}
+
+
+def fastest(
+    stage: StageSpec, paths: Sequence[Path], sizes: Mapping[str, int], backend: Backend, runs: int = _RUNS
+) -> list[float]:
+    """The least seconds of each graph; they take turns, so that a busy machine slows all."""
     calls = [Call(backend.open(Request(path, stage, sizes, "auto")), stage, sizes, backend) for path in paths]
-    seconds = [[call.seconds() for call in calls] for _ in range(1 + _RUNS)]
+    seconds = [[call.seconds() for call in calls] for _ in range(1 + runs)]
     return [min(of_one) for of_one in zip(*seconds[1:], strict=True)]

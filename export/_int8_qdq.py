@@ -6,65 +6,68 @@ Of that library the rewriting of graphs alone is used here; running them is its 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
-from onnx import ModelProto, NodeProto, checker, numpy_helper
+from onnx import ModelProto, checker, numpy_helper
 
-from calib.ranges import RangeTable
-from calib.thresholds import LEVELS
+from export._int8_attention import quantise_weights
+from export._int8_balance import balanced
+from export._int8_layers import Level, convolutions
 from export.graph import PRODUCER, simplify
 from runtime.errors import ExportError
 
-# Below this a tensor's scale would be no normal float32: its values are taken for zeros, whose scale is 1.
-TINIEST = LEVELS * 2.0**-120
 
-
-def convolutions(model: ModelProto) -> list[NodeProto]:
-    """What is quantised, in the graph's order."""
-    return [node for node in model.graph.node if node.op_type == "Conv"]
-
-
-def ranged(model: ModelProto) -> list[str]:
-    """The tensors whose ranges quantising takes: what convolutions read and give, each once, in the graph's order."""
-    return list(dict.fromkeys(name for node in convolutions(model) for name in (node.input[0], node.output[0])))
-
-
-def quantised(model: ModelProto, stage: str, table: RangeTable, rule: str, kept: Collection[str]) -> ModelProto:
+def quantised(
+    model: ModelProto,
+    levels: Mapping[str, Level],
+    kept: Collection[str],
+    *,
+    balance: bool = True,
+    attention: bool = True,
+) -> ModelProto:
     """`model` (float32, simplified, unchanged) with Q/DQ around every convolution but those named in `kept`.
 
-    Activations are symmetric int8, one scale a tensor, by `rule` of the table; weights are symmetric int8, one scale an
-    output channel.  Everything else stays float32: inputs, outputs, and biases, which TensorRT takes in no other type.
+    Activations are symmetric int8, one scale a tensor; weights are symmetric int8, one scale an output channel.
+    Channels are balanced first (`export._int8_balance`), and attention follows where queries, keys and values come from
+    such a convolution (`export._int8_attention`); either can be left out, to see what it is worth.  Everything else
+    stays float32: inputs, outputs, and biases, which TensorRT takes in no other type.
     """
+    if balance:
+        model, levels = balanced(model, levels, kept)
+    names = [node.name for node in convolutions(model) if node.name not in kept]
+    narrow = _between_qdq(model, levels, names) if names else _copy(model)
+    if attention:
+        quantise_weights(narrow)
+    _tidy(narrow)
+    checker.check_model(narrow, full_check=True)
+    return narrow
+
+
+def _between_qdq(model: ModelProto, levels: Mapping[str, Level], names: Sequence[str]) -> ModelProto:
+    """A copy with Q/DQ around the convolutions of these names."""
     library: Any = importlib.import_module("onnxruntime.quantization")
     pass_: Any = importlib.import_module("onnxruntime.quantization.qdq_quantizer").QDQQuantizer
-    source = onnx.shape_inference.infer_shapes(model)
-    names = [node.name for node in convolutions(model) if node.name not in kept]
-    levels = {name: _level(table, stage, name, rule) for name in ranged(model)}
+    largest = {name: np.float32(level.whole) for name, level in levels.items()}
     ranges = library.TensorsData(
         library.CalibrationMethod.MinMax,
-        {name: library.TensorData(lowest=-level, highest=level) for name, level in levels.items()},
+        {name: library.TensorData(lowest=-value, highest=value) for name, value in largest.items()},
     )
-    if names:
-        options = {"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False}
-        integer = library.QuantType.QInt8
-        rewriter = pass_(source, True, False, integer, integer, ranges, names, [], ["Conv"], options)
-        rewriter.quantize_model()
-        rewriter.model.topological_sort()
-        source = rewriter.model.model
-    simplified = ModelProto()
-    simplified.CopyFrom(source)
-    _tidy(simplified)
-    checker.check_model(simplified, full_check=True)
-    return simplified
+    options = {"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False}
+    integer = library.QuantType.QInt8
+    source = onnx.shape_inference.infer_shapes(model)
+    rewriter = pass_(source, True, False, integer, integer, ranges, names, [], ["Conv"], options)
+    rewriter.quantize_model()
+    rewriter.model.topological_sort()
+    return _copy(rewriter.model.model)
 
 
-def _level(table: RangeTable, stage: str, name: str, rule: str) -> npt.NDArray[np.float32]:
-    level, _ = table.tensor(stage, name).thresholds(rule)
-    return np.float32(level if level > TINIEST else 0.0)  # pyright: ignore[reportReturnType]  # a scalar array
+def _copy(model: ModelProto) -> ModelProto:
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    return copy
 
 
 def _tidy(model: ModelProto) -> None:

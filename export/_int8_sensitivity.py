@@ -12,7 +12,8 @@ from onnx import ModelProto
 from calib.evidence import Layer, Layered, Sensitivity
 from calib.ranges import RangeTable
 from calib.thresholds import RULES
-from export._int8_qdq import convolutions, quantised
+from export._int8_layers import convolutions, levels_of
+from export._int8_qdq import quantised
 from export.parity import run_graph
 from export.trial import EQUAL_DB, Array, Feed
 
@@ -34,13 +35,14 @@ def sensitivity(sample: Sample, table: RangeTable, say: Say) -> Sensitivity:
     by_rule: dict[str, float] = {}
     for rule in RULES:
         say(f"{sample.stage} in int8, thresholds by {rule}")
-        by_rule[rule] = _noise(sample, quantised(sample.graph, sample.stage, table, rule, ()))
+        by_rule[rule] = _noise(sample, quantised(sample.graph, levels_of(sample.graph, sample.stage, table, rule), ()))
     best = max(by_rule, key=lambda rule: by_rule[rule])
+    levels = levels_of(sample.graph, sample.stage, table, best)
     names = [node.name for node in convolutions(sample.graph)]
     layers: list[Layer] = []
     for number, name in enumerate(names, 1):
         say(f"{sample.stage} with one layer in int8, {number} of {len(names)}")
-        alone = quantised(sample.graph, sample.stage, table, best, [other for other in names if other != name])
+        alone = quantised(sample.graph, levels, [other for other in names if other != name])
         layers.append(Layer(sample.stage, name, _noise(sample, alone)))
     return Sensitivity(sample.stage, best, by_rule, tuple(layers))
 

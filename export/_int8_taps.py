@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import ModelProto, TensorProto, helper
 
-from export._int8_qdq import ranged
+from export._int8_layers import ranged
 from export.parity import Array, Feed, run_outputs
 from runtime import bundle
 from runtime.bundle import Bundle, StageSpec, TensorSpec

@@ -148,13 +148,13 @@ def compare_stages(
 def _write(stage: Stage, graph: ModelProto, folder: Path) -> StageSpec:
     """The stage with its graph, which every bundle holds."""
     files = {GRAPH.name: _save(graph, folder / f"{stage.name}{GRAPH.suffix}")}
-    return StageSpec(stage.name, _tensors(stage.inputs), _tensors(stage.outputs), files)
+    return StageSpec(stage.name, tensors_of(stage.inputs), tensors_of(stage.outputs), files)
 
 
 def _write_part(stage: Stage, part: Part, graph: ModelProto, folder: Path) -> PartSpec:
     """The stage for parts of its picture."""
     file = _save(graph, folder / f"{stage.name}{PART}{GRAPH.suffix}")
-    return PartSpec(_tensors(part.inputs), _tensors(part.outputs), part.halo, file)
+    return PartSpec(tensors_of(part.inputs), tensors_of(part.outputs), part.halo, file)
 
 
 def _lower(half: Half, graph: ModelProto, compared: Comparison, folder: Path) -> TypedGraph:
@@ -170,7 +170,8 @@ def _save(graph: ModelProto, path: Path) -> FileRecord:
     return bundle.file_record(path.parent, path)
 
 
-def _tensors(ports: Sequence[Port]) -> tuple[TensorSpec, ...]:
+def tensors_of(ports: Sequence[Port]) -> tuple[TensorSpec, ...]:
+    """Inputs or outputs of a stage as a manifest describes them."""
     return tuple(TensorSpec(port.name, port.dtype, port.shape, port.holds) for port in ports)
 
 

@@ -5,6 +5,7 @@ Works on a bundle that is there, from its own graphs; PyTorch is not needed.
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,12 +20,17 @@ from calib.holdout import drop_db, fill
 from calib.observe import Clip, find_clips, holed_clip, observe, refuse_shared
 from calib.ranges import RangeTable, merge, read_table, to_json
 from calib.speed import measure_speeds
-from export._int8_qdq import convolutions, float_graph, quantised, refuse_not_finite
+from export._int8_layers import Level, convolutions, levels_of
+from export._int8_parts import quantised_part
+from export._int8_qdq import float_graph, quantised, refuse_not_finite
 from export._int8_sensitivity import Sample, islands, sensitivity
 from export._int8_taps import feed_of, tapped
-from export.parity import measure, run_graph
+from export.parity import run_graph
+from export.parts import painted
+from export.trial import Array, measure
 from runtime import backends, bundle
-from runtime.bundle import Bundle, ParityRecord, StageSpec, TypedGraph
+from runtime.bundle import PART, Bundle, FileRecord, ParityRecord, PartSpec, StageSpec, TypedGraph
+from runtime.decoder import geometry_of
 from runtime.errors import ExportError, UsageError
 from runtime.pixels import normalise
 
@@ -65,11 +71,11 @@ def add_int8(opened: Bundle, order: Order, say: Say) -> tuple[Bundle, Evidence]:
     Layers are kept in float32, the costliest first, until the hold-out loses at most `order.max_drop_db` in its holes.
     Raises `ExportError` when that takes all of them.
     """
-    graphs = {stage.name: _graph(opened, stage) for stage in opened.manifest.stages}
+    graphs = {stage.name: graph_of(opened, stage) for stage in opened.manifest.stages}
     table = _table(opened, graphs, order, say)
     refuse_shared([clip.sha256 for clip in table.clips], order.holdout)
     (opened.root / RANGES).write_text(to_json(table), encoding="utf-8")
-    samples = _samples(opened, graphs, (*order.clips, *order.holdout)[0].path)
+    samples = samples_of(opened, graphs, (*order.clips, *order.holdout)[0].path)
     found = tuple(sensitivity(sample, table, say) for sample in samples)
     rules = {item.stage: item.rule for item in found}
     layers = [layer for item in found for layer in item.layers]
@@ -98,7 +104,20 @@ def add_int8(opened: Bundle, order: Order, say: Say) -> tuple[Bundle, Evidence]:
     )
 
 
-def _graph(opened: Bundle, stage: StageSpec) -> ModelProto:
+def quantise_all(opened: Bundle, clips: Sequence[Clip], say: Say) -> Bundle:
+    """As `add_int8`, with all layers, between the least and largest values on `clips`: for timing.
+
+    Nobody has measured what such a bundle loses.
+    """
+    graphs = {stage.name: graph_of(opened, stage) for stage in opened.manifest.stages}
+    table = _table(opened, graphs, Order((), tuple(clips), (), math.inf), say)
+    (opened.root / RANGES).write_text(to_json(table), encoding="utf-8")
+    samples = samples_of(opened, graphs, clips[0].path)
+    return _narrowed(opened, samples, table, dict.fromkeys(graphs, "min-max"), ())
+
+
+def graph_of(opened: Bundle, stage: StageSpec) -> ModelProto:
+    """The stage in float32; raises `ExportError` at a weight that is no finite number."""
     graph = float_graph(opened.file(stage, "onnx").read_bytes())
     refuse_not_finite(graph, stage.name)
     return graph
@@ -118,8 +137,8 @@ def _table(opened: Bundle, graphs: Mapping[str, ModelProto], order: Order, say: 
     return reduce(merge, tables)
 
 
-def _samples(opened: Bundle, graphs: Mapping[str, ModelProto], clip: Path) -> tuple[Sample, ...]:
-    """Every stage on a few frames of a clip, each one fed by the one before."""
+def samples_of(opened: Bundle, graphs: Mapping[str, ModelProto], clip: Path) -> tuple[Sample, ...]:
+    """Every stage on a few holed frames of a clip, each one fed by the one before."""
     rule, schedule = opened.manifest.pixels, opened.manifest.schedule
     targets, references = (schedule.targets, schedule.references) if schedule.fixed else SAMPLE
     pictures, holes = holed_clip(clip, opened, targets + references)
@@ -144,26 +163,46 @@ def _narrowed(
     for stage, sample in zip(opened.manifest.stages, samples, strict=True):
         islands_here = tuple(node.name for node in convolutions(sample.graph) if (stage.name, node.name) in kept)
         if len(islands_here) == len(convolutions(sample.graph)):
-            stages.append(replace(stage, typed=()))
+            stages.append(replace(stage, typed=(), part=stage.part and replace(stage.part, typed=())))
             continue
-        graph = quantised(sample.graph, stage.name, table, rules[stage.name], islands_here)
-        path = opened.root / f"{stage.name}.int8.onnx"
-        path.write_bytes(graph.SerializeToString(deterministic=True))
-        parity = _parity(sample, graph)
-        typed = TypedGraph("int8", bundle.file_record(opened.root, path), islands_here, parity, ranges)
-        stages.append(replace(stage, typed=(typed,)))
+        levels = levels_of(sample.graph, stage.name, table, rules[stage.name])
+        graph = quantised(sample.graph, levels, islands_here)
+        found = run_graph(graph, sample.feed, graph.graph.output[0].name)
+        parity = _parity(found, sample.wanted, stage.name, f"{len(sample.wanted)} frames")
+        typed = TypedGraph("int8", _saved(graph, opened.root, stage.name), islands_here, parity, ranges)
+        stages.append(replace(stage, typed=(typed,), part=_narrowed_part(opened, stage, sample, levels, typed)))
     return Bundle(opened.root, replace(opened.manifest, stages=tuple(stages)))
 
 
-def _parity(sample: Sample, graph: ModelProto) -> ParityRecord:
-    """The stage in int8 against itself in float32; raises `ExportError` where it gives something else altogether."""
-    found = run_graph(graph, sample.feed, graph.graph.output[0].name)
-    allowed = LARGEST_SHARE * float(np.abs(sample.wanted).max())
-    frames = f"{len(sample.wanted)} frames"
-    record = replace(measure(found, sample.wanted), stage=sample.stage, frames=frames, tolerance=allowed)
+def _narrowed_part(
+    opened: Bundle, stage: StageSpec, sample: Sample, levels: Mapping[str, Level], whole: TypedGraph
+) -> PartSpec | None:
+    """The stage's parts, if it has any, with a graph of the same types as its whole pictures'."""
+    if stage.part is None:
+        return None
+    geometry = geometry_of(stage, stage.part, str(opened.root))
+    plain = float_graph(opened.checked(stage.part.file).read_bytes())
+    graph, kept = quantised_part(plain, sample.graph, levels, whole.kept_float32)
+    found, wanted, count = painted(graph, sample.feed[stage.inputs[0].name], sample.wanted, geometry)
+    name = f"{stage.name}{PART}"
+    parity = _parity(found, wanted, name, f"{len(sample.wanted)} frames, {count} parts")
+    typed = TypedGraph("int8", _saved(graph, opened.root, name), kept, parity, whole.ranges)
+    return replace(stage.part, typed=(typed,))
+
+
+def _saved(graph: ModelProto, root: Path, name: str) -> FileRecord:
+    path = root / f"{name}.int8.onnx"
+    path.write_bytes(graph.SerializeToString(deterministic=True))
+    return bundle.file_record(root, path)
+
+
+def _parity(found: Array, wanted: Array, name: str, frames: str) -> ParityRecord:
+    """A graph in int8 against the float32 one; raises `ExportError` where it gives something else altogether."""
+    allowed = LARGEST_SHARE * float(np.abs(wanted).max())
+    record = replace(measure(found, wanted), stage=name, frames=frames, tolerance=allowed)
     if record.nan_count or not record.max_abs <= allowed:
         raise ExportError(
-            f"stage '{sample.stage}' in int8 differs from float32 by {record.max_abs:.3g}, allowed {allowed:.3g}, "
+            f"stage '{name}' in int8 differs from float32 by {record.max_abs:.3g}, allowed {allowed:.3g}, "
             f"{record.nan_count} NaN; calibrate on more clips, or export without --int8"
         )
     return record

@@ -44,23 +44,27 @@ def _compared(stage: Stage, part: Part, graph: ModelProto, whole: Comparison) ->
     """On windows at every border and inside."""
     _, _, height, width = (int(side) if isinstance(side, int) else 0 for side in stage.inputs[0].shape)
     geometry = Geometry(height, width, len(part.inputs) // 2, part.halo)
-    features = whole.feed[stage.inputs[0].name]
-    found, wanted = list[Array](), list[Array]()
-    for window in _windows(geometry):
-        shown, exact = window.shown, window.exact
-        painted = run_graph(graph, _feed(features, window, geometry), part.outputs[0].name)
-        found.append(painted[..., shown.top : shown.bottom, shown.left : shown.right].ravel())
-        wanted.append(whole.wanted[..., exact.top : exact.bottom, exact.left : exact.right].ravel())
+    found, wanted, count = painted(graph, whole.feed[stage.inputs[0].name], whole.wanted, geometry)
     allowed = TOLERANCE * max(1.0, float(np.abs(whole.wanted).max()))
-    frames = f"{whole.record.frames}, {len(found)} parts"
-    record = measure(np.concatenate(found), np.concatenate(wanted))
-    record = replace(record, stage=f"{stage.name}{PART}", frames=frames, tolerance=allowed)
+    frames = f"{whole.record.frames}, {count} parts"
+    record = replace(measure(found, wanted), stage=f"{stage.name}{PART}", frames=frames, tolerance=allowed)
     if record.nan_count or not record.max_abs <= allowed:
         raise ExportError(
             f"stage '{record.stage}' ({frames}): differs from PyTorch's whole picture by {record.max_abs:.3g}, "
             f"allowed {allowed:.3g}, {record.nan_count} NaN; nothing was written, please report it"
         )
     return record
+
+
+def painted(graph: ModelProto, features: Array, picture: Array, geometry: Geometry) -> tuple[Array, Array, int]:
+    """What is exact of parts of `features`, as `graph` gives it and in `picture`, the whole one; and how many parts."""
+    found, wanted = list[Array](), list[Array]()
+    for window in _windows(geometry):
+        shown, exact = window.shown, window.exact
+        part = run_graph(graph, _feed(features, window, geometry), graph.graph.output[0].name)
+        found.append(part[..., shown.top : shown.bottom, shown.left : shown.right].ravel())
+        wanted.append(picture[..., exact.top : exact.bottom, exact.left : exact.right].ravel())
+    return np.concatenate(found), np.concatenate(wanted), len(found)
 
 
 def _windows(geometry: Geometry) -> Iterator[Window]:

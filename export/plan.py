@@ -107,7 +107,7 @@ def describe(plan: Plan) -> list[str]:
     files = ["encoder", "transformer", "decoder"]
     narrow = "int8" if plan.int8 else plan.half
     kinds = [".onnx", *([f".{narrow}.onnx"] if narrow else [])]
-    parts = ["decoder.part.onnx"]
+    parts = ["decoder.part.onnx", *(["decoder.part.int8.onnx"] if plan.int8 else [])]
     kinds += [f".{target.name}...{target.suffix}" for target in plan.targets if target.compiler is not None]
     return [
         f"network     {plan.spec.name} '{plan.variant.name}': {plan.variant.summary}",

@@ -68,7 +68,7 @@ class PatchAttention(nn.Module):
         attended: list[Tensor] = []
         for head, (query, key, value, patch) in enumerate(zip(queries, keys, values, self.patches, strict=True)):
             q, k, v = (patchify(part, patch, clips) for part in (query, key, value))
-            scores = q @ k.transpose(1, 2) / math.sqrt(q.shape[2])
+            scores = attention_scores(q, k)
             if biases:
                 scores = scores + biases[head]
             attended.append(unpatchify(torch.softmax(scores, dim=2) @ v, patch, value.shape))
@@ -152,18 +152,24 @@ class Sttn(nn.Module):
 
     def infer(self, features: Tensor, masks: Tensor | None = None, clips: int = 1) -> Tensor:
         """Encoded frames `[clips*T, C, h, w]` -> completed features, same shape; `masks` `[clips*T, 1, H, W]`."""
-        biases = self._biases(masks, clips)
+        biases = self.biases(masks, clips)
         for block in self.transformer:
             features = block(features, clips, biases)
         return features
 
-    def _biases(self, masks: Tensor | None, clips: int) -> tuple[Tensor, ...]:
+    def biases(self, masks: Tensor | None, clips: int = 1) -> tuple[Tensor, ...]:
+        """What is added to each head's scores, see `key_biases`; nothing unless the geometry is `masked`."""
         if not self.geometry.masked:
             return ()
         if masks is None:
             raise ValueError("this network's attention is masked: it needs the masks beside the frames")
         # the published reduction, F.interpolate by 1/4, is nearest: the top left pixel of each feature
         return key_biases(masks[..., ::SCALE, ::SCALE], self.geometry.patches, clips)
+
+
+def attention_scores(queries: Tensor, keys: Tensor) -> Tensor:
+    """Before the softmax, of tokens `[clips, tokens, length]`: `[clips, queries, keys]` (paper, section 3.2)."""
+    return queries @ keys.transpose(1, 2) / math.sqrt(queries.shape[2])
 
 
 def patchify(x: Tensor, patch: Size, clips: int) -> Tensor:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import Mapping, Sequence
-from types import FrameType
 
 from rich.console import Console
 
@@ -22,6 +20,7 @@ from calib.evaluation.table import one_line, table_of
 from runtime import backends
 from runtime.bundle import Bundle, read_bundle
 from runtime.errors import UsageError, VidmendError
+from runtime.interruption import INTERRUPTED, interruptible
 from runtime.job import find_bundle
 from runtime.memory import share_one_arena
 from runtime.progress import shown
@@ -30,7 +29,6 @@ from runtime.session import Settings, precision_of
 __all__ = ["build_parser", "main"]
 
 NETWORK = "network"  # the bundle among the methods
-INTERRUPTED = 130
 _PIPED_WIDTH = 160  # columns of the table where standard output is no terminal
 
 
@@ -38,17 +36,15 @@ def main(arguments: Sequence[str]) -> int:
     """Run evaluate.py with `arguments`; returns the exit code."""
     options = build_parser().parse_args(arguments)
     share_one_arena()
-    previous = signal.signal(signal.SIGTERM, _interrupt)  # a polite kill cleans up as Ctrl-C does
     try:
-        _run(options)
+        with interruptible():
+            _run(options)
     except VidmendError as error:
         _say(str(error))
         return error.exit_code
     except KeyboardInterrupt:
         _say("interrupted; nothing was written")
         return INTERRUPTED
-    finally:
-        signal.signal(signal.SIGTERM, previous)
     return 0
 
 
@@ -111,7 +107,3 @@ def _methods(
 
 def _say(text: str) -> None:
     sys.stderr.write(f"evaluate.py: {text}\n")
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

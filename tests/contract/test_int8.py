@@ -6,20 +6,24 @@ import re
 import shutil
 from pathlib import Path
 
+import onnx
 import pytest
-from onnx import TensorProto
+from onnx import ModelProto, TensorProto, numpy_helper
 
 import export.int8
 from calib.observe import find_clips
 from calib.ranges import RangeTable, read_table, to_json
 from calib.report import REPORT, write_report
-from export._int8_qdq import convolutions
+from export._int8_layers import convolutions, levels_of
+from export._int8_parts import quantised_part
+from export._int8_qdq import float_graph
 from export.int8 import RANGES, add_int8, order_of
 from runtime import backends
 from runtime.bundle import MANIFEST, read_bundle
 from runtime.errors import ExportError, FileMissing, UnsafePath, UsageError
 from runtime.session import Session, Settings
-from tests.quantised import Made, copied, graph_of, quiet
+from tests.quantised import Made, copied, float_graphs, graph_of, quiet
+from tests.tolerances import TOLERANCE
 
 
 def test_the_manifest_names_graphs_table_and_what_was_kept(made: Made) -> None:
@@ -35,6 +39,47 @@ def test_the_manifest_names_graphs_table_and_what_was_kept(made: Made) -> None:
     assert {clip.sha256 for clip in table.clips} == {clip.sha256 for clip in find_clips([made.calibration])}
     hashes = {stage.name: stage.files["onnx"].sha256 for stage in made.bundle.manifest.stages}
     assert dict(table.graphs) == hashes
+
+
+def test_the_graph_for_parts_has_the_types_of_the_whole_one(made: Made) -> None:
+    decoder = made.bundle.stage("decoder")
+    assert decoder.part is not None
+    (whole,), (part,) = decoder.typed, decoder.part.typed
+    assert (part.compute, part.kept_float32, part.ranges) == ("int8", (), whole.ranges)
+    assert part.parity.stage == "decoder.part"
+    assert part.parity.frames.endswith(", 5 parts")
+    assert part.parity.psnr_db == pytest.approx(whole.parity.psnr_db, abs=TOLERANCE["int8", "parts db"])
+    scales = [activation_scales(onnx.load(str(made.bundle.checked(graph.file)))) for graph in (whole, part)]
+    assert scales[0] == scales[1]
+    assert len(scales[0]) == 2 * 4  # of what its four convolutions read and give
+
+
+def activation_scales(model: ModelProto) -> list[float]:
+    """Of what convolutions read and give, in the graph's order."""
+    constants = {item.name: item for item in model.graph.initializer}
+    found = [node.input[1] for node in model.graph.node if node.op_type == "QuantizeLinear"]
+    return [float(numpy_helper.to_array(constants[name])) for name in found]
+
+
+def test_parts_keep_the_layers_that_the_whole_keeps_and_no_other_networks(made: Made) -> None:
+    decoder = made.bundle.stage("decoder")
+    assert decoder.part is not None
+    whole, part = (
+        float_graph(made.bundle.checked(record).read_bytes()) for record in (decoder.files["onnx"], decoder.part.file)
+    )
+    levels = levels_of(whole, "decoder", made.evidence.table, "entropy")
+    names = [[node.name for node in convolutions(graph)] for graph in (whole, part)]
+    narrow, kept = quantised_part(part, whole, levels, [names[0][2], "a node of another stage"])
+    assert kept == (names[1][2],)
+    weights = {item.name: item.data_type for item in narrow.graph.initializer}
+    types = [weights.get(node.input[1]) for node in convolutions(narrow)]
+    assert types == [None, None, TensorProto.FLOAT, None]  # int8 stands behind a DequantizeLinear
+    with pytest.raises(ExportError, match="has 4 convolutions, the whole stage's"):
+        quantised_part(part, float_graphs(made.bundle)["transformer"], levels, ())
+    (weight,) = [item for item in part.graph.initializer if item.name == convolutions(part)[1].input[1]]
+    weight.CopyFrom(numpy_helper.from_array(2 * numpy_helper.to_array(weight), weight.name))
+    with pytest.raises(ExportError, match="for parts has other weights than"):
+        quantised_part(part, whole, levels, ())
 
 
 def test_sessions_take_int8_by_themselves_and_float32_when_it_is_to_be_exact(made: Made, any_window: Path) -> None:

@@ -11,7 +11,8 @@ from onnx import TensorProto, numpy_helper
 
 from calib.observe import find_clips, holed_clip, observe
 from calib.ranges import RangeTable, observed
-from export._int8_qdq import convolutions, quantised, ranged
+from export._int8_layers import convolutions, levels_of, ranged
+from export._int8_qdq import quantised
 from export._int8_sensitivity import sqnr_db
 from export._int8_taps import feed_of, tapped
 from export.targets import tensorrt_rtx
@@ -48,11 +49,23 @@ def test_every_convolution_reads_int8_by_channel_and_everything_else_is_float(ma
     }
 
 
+def test_attention_is_int8_where_its_projection_is(made: Made) -> None:
+    graph = float_graphs(made.bundle)["transformer"]
+    heads = [node.op_type for node in graph.graph.node].count("Softmax")
+    first = convolutions(graph)[0].name  # queries, keys and values of the first of two blocks
+    levels = levels_of(graph, "transformer", made.evidence.table, "entropy")
+    whole, kept = ([node.op_type for node in quantised(graph, levels, names).graph.node] for names in ((), (first,)))
+    assert (whole.count("Softmax"), whole.count("Exp")) == (0, heads)
+    assert (kept.count("Softmax"), kept.count("Exp")) == (heads // 2, heads // 2)
+
+
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("known", [True, False], ids=["sizes known", "sizes symbolic"])
 @pytest.mark.parametrize(("frames", "targets"), [(16, 11), (3, 2)])
 def test_both_libraries_run_the_graph_at_any_length_close_to_float32(
-    made: Made, name: str, frames: int, targets: int
+    made: Made, name: str, frames: int, targets: int, known: bool
 ) -> None:
+    """Known sizes are what full windows are opened with: OpenVINO chooses other kernels then."""
     backend = backends.get(name)
     stream = open_device(backend.memory, Clock(), 1).stream("test")
     value = np.stack([picture(made, index) for index in range(frames)])
@@ -64,7 +77,8 @@ def test_both_libraries_run_the_graph_at_any_length_close_to_float32(
         for kind, path in (("int8", made.bundle.quantised(stage)), ("fp32", made.bundle.file(stage, "onnx"))):
             assert path is not None
             found[kind] = np.full(shape, np.nan, np.float32)
-            program = backend.open(Request(path, stage, {}, "fp32"))
+            sizes = {"B": len(value), "T": frames, "N": targets} if known else {}
+            program = backend.open(Request(path, stage, sizes, "fp32"))
             program.enqueue(feed, {stage.outputs[0].name: found[kind]}, stream)
         assert sqnr_db(found["int8"], found["fp32"]) > TOLERANCE["int8", f"{stage.name} db"]
         assert not np.array_equal(found["int8"], found["fp32"])
@@ -121,7 +135,8 @@ def test_a_tensor_of_zeros_or_next_to_them_has_a_scale_that_divides(made: Made, 
         observed("encoder", name, np.full((1, len(table.tensor("encoder", name).low), 2), value, np.float32))
         for name in ranged(graph)
     )
-    model = quantised(graph, "encoder", RangeTable(table.graphs, table.clips, flat), "min-max", ())
+    levels = levels_of(graph, "encoder", RangeTable(table.graphs, table.clips, flat), "min-max")
+    model = quantised(graph, levels, ())
     scales = {node.input[1] for node in model.graph.node if node.op_type == "QuantizeLinear"}
     values = [numpy_helper.to_array(item) for item in model.graph.initializer if item.name in scales]
     assert len(values) == len(ranged(graph))

@@ -23,6 +23,7 @@ from runtime.regions import Region
 from runtime.session import Session, Settings
 from runtime.sources import find_sources, part_source
 from tests.pictures import as_clip, moving_holes, moving_pictures, picture_of, whole
+from tests.quantised import Made
 from tests.stand_ins import Counting
 from tests.tiny import HEIGHT, WIDTH, without_parts
 from tests.tolerances import TOLERANCE
@@ -102,6 +103,30 @@ def test_frames_are_those_of_whole_pictures(
     assert wholly.opened == [(0, 0)]
 
 
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_parts_in_int8_are_of_whole_pictures_in_int8(backend: str, made: Made) -> None:
+    """And nearer to them than to parts in float32, which is what a wrong scale or a float layer would change."""
+    partly, wholly = Noting(backend), Noting(backend)
+    found = run(made.bundle, partly, Settings(), WHOLE, 1)
+    wanted = run(without_parts(made.bundle), wholly, Settings(), WHOLE, 1)
+    mixed = run(with_parts_in_float32(made.bundle), Noting(backend), Settings(), WHOLE, 1)
+    difference = np.abs(found.astype(int) - wanted)
+    assert len(partly.opened) > 2
+    assert wholly.opened == [(0, 0)]
+    assert difference.max() <= TOLERANCE["part", "int8 levels"]
+    assert np.mean(difference > 0) <= TOLERANCE["part", "int8 share of samples"]
+    assert np.mean(difference) < np.mean(np.abs(mixed.astype(int) - wanted)) / 2
+
+
+def with_parts_in_float32(bundle: Bundle) -> Bundle:
+    """The bundle with the graph for parts in float32 in the place of the one in int8."""
+    *others, decoder = bundle.manifest.stages
+    assert decoder.part is not None
+    (typed,) = decoder.part.typed
+    decoder = replace(decoder, part=replace(decoder.part, typed=(replace(typed, file=decoder.part.file),)))
+    return Bundle(bundle.root, replace(bundle.manifest, stages=(*others, decoder)))
+
+
 def test_a_bundle_of_fixed_windows_has_parts_too(narrow_window: Path) -> None:
     backend = Noting("onnxruntime")
     run(read_bundle(narrow_window), backend, Settings(), WHOLE, 1)
@@ -116,7 +141,7 @@ def test_the_published_protocol_decodes_whole_pictures(any_window: Path) -> None
     assert np.array_equal(found, run(without_parts(bundle), wholly, chosen, WHOLE, 1))
 
 
-def test_only_float32_on_the_host_decodes_parts(any_window: Path) -> None:
+def test_parts_are_decoded_on_the_host_in_the_type_of_whole_pictures_or_never(any_window: Path, made: Made) -> None:
     bundle, host, device = read_bundle(any_window), Counting(), Counting()
     sources = find_sources(bundle, host, narrowest("auto"))
     device.memory = "cuda"
@@ -125,6 +150,12 @@ def test_only_float32_on_the_host_decodes_parts(any_window: Path) -> None:
     assert part_source(without_parts(bundle), host, sources) is None
     narrow = {**sources, "decoder": replace(sources["decoder"], quantised=True)}
     assert part_source(bundle, host, narrow) is None
+    found = part_source(made.bundle, host, find_sources(made.bundle, host, narrowest("auto")))
+    exact = part_source(made.bundle, host, find_sources(made.bundle, host, narrowest("fp32")))
+    assert found is not None
+    assert exact is not None
+    assert (found.path.name, found.quantised) == ("decoder.part.int8.onnx", True)
+    assert (exact.path.name, exact.quantised) == ("decoder.part.onnx", False)
 
 
 def test_what_nobody_looks_at_is_black_and_never_what_memory_held(any_window: Path) -> None:

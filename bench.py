@@ -2,7 +2,7 @@
 
 import sys
 
-from bench.cli import main
+from runtime.interruption import run_main
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_main("bench.cli", sys.argv[1:]))

@@ -2,7 +2,7 @@
 
 import sys
 
-from calib.evaluation.cli import main
+from runtime.interruption import run_main
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_main("calib.evaluation.cli", sys.argv[1:]))

@@ -29,18 +29,23 @@ def ahead(items: Iterable[T], depth: int) -> Generator[T, None, None]:
     """
     results: queue.Queue[_Item[T] | _End] = queue.Queue(depth)
     stop = threading.Event()
-    thread = threading.Thread(target=_produce, args=(items, results, stop), name="ahead", daemon=True)
-    thread.start()
+    begun = threading.Lock()  # taken by the producer, or by a consumer that leaves before there is one
+
+    def run() -> None:
+        if begun.acquire(blocking=False):
+            _produce(items, results, stop)
+
+    thread = threading.Thread(target=run, name="ahead", daemon=True)
     try:
+        thread.start()  # Ctrl-C may end it before or after the thread began
         while isinstance(result := results.get(), _Item):
             yield result.value
         if result.error is not None:
             raise result.error
     finally:
         stop.set()
-        while thread.is_alive():  # the producer may be waiting for room
-            _drain(results)
-            thread.join(timeout=0.01)
+        if not begun.acquire(blocking=False):
+            _join(thread, results)
 
 
 def _produce(items: Iterable[T], results: queue.Queue[_Item[T] | _End], stop: threading.Event) -> None:
@@ -62,6 +67,12 @@ def _produce(items: Iterable[T], results: queue.Queue[_Item[T] | _End], stop: th
             except BaseException as error:  # noqa: BLE001  (the first error is the one that explains)
                 end = end if end.error else _End(error)
     results.put(end)
+
+
+def _join(thread: threading.Thread, results: queue.Queue[_Item[T] | _End]) -> None:
+    while thread.is_alive():  # it may be waiting for room
+        _drain(results)
+        thread.join(timeout=0.01)
 
 
 def _drain(results: queue.Queue[_Item[T] | _End]) -> None:

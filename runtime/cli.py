@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType
 
 from runtime import backends
 from runtime.errors import UsageError, VidmendError
+from runtime.interruption import INTERRUPTED, interruptible
 from runtime.job import Job
 from runtime.memory import share_one_arena
 from runtime.options import build_parser, jobs
@@ -23,7 +22,7 @@ from runtime.repair import repair
 from runtime.summary import Summary, describe
 from runtime.work import folder_of
 
-DONE, FAILED, LOST, SOME_FAILED, INTERRUPTED = 0, 2, 3, 4, 130
+DONE, FAILED, LOST, SOME_FAILED = 0, 2, 3, 4
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -35,22 +34,25 @@ def main(arguments: Sequence[str]) -> int:
     if not options.videos:
         parser.error("which video?")
     share_one_arena()
-    previous = signal.signal(signal.SIGTERM, _interrupt)  # a polite kill cleans up as Ctrl-C does
     try:
-        wanted = list(jobs(options))
-        if len(wanted) > 1 and (options.report or options.preview):
-            raise UsageError("--report and --preview: take one video at a time")
-        if options.resume and options.keep_going:
-            raise UsageError("--resume: cannot be used with --keep-going, since lost frames cannot be counted on")
-        with _folder_for(wanted, options.out):
-            codes = [_one(job, options, several=len(wanted) > 1) for job in wanted]
+        with interruptible():
+            codes = _run(options)
     except VidmendError as error:
         return _say(error)
     except KeyboardInterrupt:
         return INTERRUPTED
-    finally:
-        signal.signal(signal.SIGTERM, previous)
     return codes[0] if len(codes) == 1 else _verdict(codes, quiet=options.json)
+
+
+def _run(options: argparse.Namespace) -> list[int]:
+    """The exit code of each video."""
+    wanted = list(jobs(options))
+    if len(wanted) > 1 and (options.report or options.preview):
+        raise UsageError("--report and --preview: take one video at a time")
+    if options.resume and options.keep_going:
+        raise UsageError("--resume: cannot be used with --keep-going, since lost frames cannot be counted on")
+    with _folder_for(wanted, options.out):
+        return [_one(job, options, several=len(wanted) > 1) for job in wanted]
 
 
 @contextmanager
@@ -117,10 +119,6 @@ def _verdict(codes: Sequence[int], *, quiet: bool) -> int:
     if failed:
         return FAILED if failed == len(codes) else SOME_FAILED
     return max(codes)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _list_backends() -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 
 import pytest
@@ -75,3 +75,48 @@ def test_an_error_while_closing_is_not_lost() -> None:
 
     with pytest.raises(OSError, match="flush failed"):
         list(ahead(produce(), depth=1))
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["before-the-thread", "in-the-thread"])
+def test_ctrl_c_while_the_thread_is_started_stops_it(begun: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed_in: list[str] = []
+    producing = threading.Event()
+    threads: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def produce() -> Generator[int, None, None]:
+        try:
+            producing.set()
+            yield from itertools.count()
+        finally:
+            closed_in.append(threading.current_thread().name)
+
+    def start_interrupted(thread: threading.Thread) -> None:
+        threads.append(thread)
+        if begun:
+            start(thread)
+            producing.wait()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", start_interrupted)
+    with pytest.raises(KeyboardInterrupt), closing(produce()) as source, closing(ahead(source, depth=2)) as items:
+        next(items)
+    assert closed_in == (["ahead"] if begun else [])
+    assert not any(thread.is_alive() for thread in threads)
+
+
+def test_a_thread_that_comes_too_late_leaves_the_producer_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    late: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def start_later(thread: threading.Thread) -> None:
+        late.append(thread)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", start_later)
+    made = iter([1, 2])
+    with pytest.raises(KeyboardInterrupt):
+        next(ahead(made, depth=2))
+    start(late[0])  # the system may have had it under way
+    late[0].join(timeout=5)
+    assert list(made) == [1, 2]

@@ -100,6 +100,7 @@ class PartSpec:
     outputs: tuple[TensorSpec, ...]
     halo: int  # pixels of its output that mean nothing, at sides of the rectangle inside the whole picture
     file: FileRecord  # an ONNX graph
+    typed: tuple[TypedGraph, ...] = ()  # in int8, where the whole stage's is
 
 
 @dataclass(frozen=True, slots=True)

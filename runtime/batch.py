@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from runtime.errors import UsageError
+from runtime.patterns import is_pattern
 from runtime.video import CONTAINERS
 
 PICTURES = "%05d.png"
@@ -30,7 +31,7 @@ def expand(names: Sequence[str]) -> Iterator[Path]:
 
 def default_out(video: Path, folder: Path | None = None) -> Path:
     """Where the result of `video` goes by default: `VIDEO_repaired` beside it or in `folder`."""
-    source = video.parent if "%" in video.name else video  # a pattern stands for its folder
+    source = video.parent if _numbered(video) else video  # a pattern stands for its folder
     where = source.parent if folder is None else folder
     if source is not video or source.is_dir():
         return where / f"{source.name}_repaired" / PICTURES
@@ -46,7 +47,7 @@ def outs_of(videos: Sequence[Path], out: str | None) -> list[Path]:
     """
     if out is None:
         outs = [default_out(video) for video in videos]
-    elif len(videos) == 1 and _is_folder(out) and (videos[0].is_dir() or "%" in videos[0].name):
+    elif len(videos) == 1 and _is_folder(out) and (videos[0].is_dir() or _numbered(videos[0])):
         outs = [Path(out) / PICTURES]  # a folder of pictures from a folder of pictures
     elif _is_folder(out):
         outs = [default_out(video, Path(out)) for video in videos]
@@ -59,6 +60,10 @@ def outs_of(videos: Sequence[Path], out: str | None) -> list[Path]:
             other = videos[outs.index(path)]
             raise UsageError(f"{videos[index]}: its result would be {path}, as that of {other}; run them one by one")
     return outs
+
+
+def _numbered(video: Path) -> bool:
+    return is_pattern(video) and not video.exists()
 
 
 def _is_folder(out: str) -> bool:

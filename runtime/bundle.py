@@ -70,7 +70,7 @@ __all__ = [
     "write_manifest",
 ]
 
-SCHEMA = 4
+SCHEMA = 5
 MANIFEST = "manifest.json"
 PART = ".part"  # behind a stage's name: what parity records call its graph for parts
 DEFAULT = "sttn-small"  # the bundle that runs when none is named; the one model name outside models/
@@ -100,9 +100,9 @@ class Bundle:
             )
         return self.checked(record)
 
-    def quantised(self, stage: StageSpec) -> Path | None:
-        """The stage's graph in int8, checked as `file` checks; None where the bundle has none."""
-        for typed in stage.typed:
+    def quantised(self, spec: StageSpec | PartSpec) -> Path | None:
+        """The graph in int8 of a stage or of its parts, checked as `file` checks; None where the bundle has none."""
+        for typed in spec.typed:
             if typed.compute == "int8":
                 return self.checked(typed.file)
         return None
@@ -128,10 +128,11 @@ def read_bundle(root: Path) -> Bundle:
     bundle = Bundle(root, _parse(path, text))
     _inside(root, bundle.manifest.kernels.file.path)
     for stage in bundle.manifest.stages:
-        others = (item.file for item in (*stage.typed, *stage.engines))
-        tables = (typed.ranges for typed in stage.typed if typed.ranges is not None)
-        parts = (part.file for part in (stage.part,) if part is not None)
-        for record in (*stage.files.values(), *others, *tables, *parts):
+        parts = [] if stage.part is None else [stage.part]
+        typed = [*stage.typed, *(graph for part in parts for graph in part.typed)]
+        tables = (graph.ranges for graph in typed if graph.ranges is not None)
+        others = (item.file for item in (*typed, *stage.engines, *parts))
+        for record in (*stage.files.values(), *others, *tables):
             _inside(root, record.path)
     return bundle
 

@@ -67,11 +67,16 @@ class Decoder:
 
     def _opened(self, height: int, width: int, parts: Parts) -> Program:
         if (height, width) not in self._programs:
-            sizes = {"B": 1}
-            for step in range(parts.geometry.doublings + 1):
-                sizes |= {_axis("h", step): height << step, _axis("w", step): width << step}
-            self._programs[height, width] = parts.open_for(sizes)
+            self._programs[height, width] = parts.open_for(sizes_for(height, width, parts.geometry))
         return self._programs[height, width]
+
+
+def sizes_for(height: int, width: int, geometry: Geometry) -> dict[str, int]:
+    """The symbolic axes of the graph for parts, for a rectangle of this many rows and columns of features."""
+    sizes = {"B": 1}
+    for step in range(geometry.doublings + 1):
+        sizes |= {_axis("h", step): height << step, _axis("w", step): width << step}
+    return sizes
 
 
 def geometry_of(stage: StageSpec, part: PartSpec, where: str) -> Geometry:

@@ -110,3 +110,8 @@ class CheckpointError(VidmendError):
 
 class ExportError(VidmendError):
     """The export failed or was refused."""
+
+
+def first_line(error: BaseException) -> str:
+    """What a library's error says first, for a line of ours; its type's name where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -51,5 +51,5 @@ def find_bundle(name: str) -> Path:
         return Path(name)
     if (SHIPPED_BUNDLES / name).is_dir() and Path(name).name == name:
         return SHIPPED_BUNDLES / name
-    shipped = ", ".join(sorted(path.name for path in SHIPPED_BUNDLES.glob("*") if path.is_dir()))
+    shipped = ", ".join(sorted(path.name for path in SHIPPED_BUNDLES.glob("[!.]*") if path.is_dir()))
     raise NotABundle(f"{name}: no such bundle, neither a folder nor one of: {shipped}. Make one: python export.py")

@@ -8,12 +8,16 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from runtime.masks import Request, find_mask_beside
 from runtime.overlay import find_overlay
+from runtime.patterns import is_pattern
 from runtime.progress import Progress, counted
 from runtime.sidecar import write_sidecar
 from runtime.video import VideoInfo, sample_frames
+
+_SIGN = ("Software", "vidmend, looking for an overlay")  # in the picture's text: a run may replace what a run made
 
 
 def with_mask_beside(video: Path, request: Request) -> Request | None:
@@ -26,14 +30,24 @@ def with_mask_beside(video: Path, request: Request) -> Request | None:
 
 def found_mask(out: Path) -> Path:
     """Where the mask of a found overlay is kept: beside the output, or beside the output's folder of pictures."""
-    named = out.parent if "%" in out.name else out
+    named = out.parent if is_pattern(out) else out
     return named.with_name(f"{named.stem}_mask.png")
+
+
+def was_found(path: Path) -> bool:
+    """Whether `path` is a mask that `find_mask` wrote, and so may be written again."""
+    try:
+        with Image.open(path, formats=("PNG",)) as picture:
+            return picture.info.get(_SIGN[0]) == _SIGN[1]
+    except (OSError, SyntaxError, ValueError):  # not there, or no picture
+        return False
 
 
 def find_mask(info: VideoInfo, target: Path, progress: Progress) -> None:
     """Look for a static overlay in the video and write it as `target`; raises `Unsure` when there is no telling."""
     with closing(sample_frames(info)) as frames:
         overlay = find_overlay(counted(frames, "looking for an overlay", None, progress), info)
-    buffer = io.BytesIO()
-    Image.fromarray(overlay.hole.astype(np.uint8) * 255).save(buffer, "PNG")
+    buffer, words = io.BytesIO(), PngInfo()
+    words.add_text(*_SIGN)
+    Image.fromarray(overlay.hole.astype(np.uint8) * 255).save(buffer, "PNG", pnginfo=words)
     write_sidecar(target, buffer.getvalue())

@@ -22,6 +22,7 @@ from runtime.video import CODECS, Encoding
 
 REGIONS = ("auto", "full", "tiles")
 
+_ROUNDED = Fraction(1, 200)  # frames a second, by which a rate that is written with a point may be off
 _EXAMPLES = """\
 examples:
   python infer.py holiday.mp4                          the mask beside it, else the logo or text that stays put
@@ -215,4 +216,7 @@ def _fps(text: str) -> Fraction:
         rate = Fraction(0)
     if not 0 < rate <= 1000:
         raise argparse.ArgumentTypeError(f"'{text}' is no frame rate; wanted one such as 25, 29.97 or 30000/1001")
-    return rate
+    broadcast = Fraction(1000 * round(rate * 1001 / 1000), 1001)
+    if "." in text and abs(rate - broadcast) < _ROUNDED:  # 23.976 and 29.97 are how people write them
+        return broadcast
+    return rate.limit_denominator(1001)

@@ -20,7 +20,7 @@ from runtime.sidecar import check_sidecar
 from runtime.video import FrameReader, VideoInfo, check_output
 
 PREVIEWED = 4  # frames
-GUESSED_FRAMES = 250  # of a video that does not tell its length
+GUESSED_FRAMES = 250  # of a video that tells neither its length nor its duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,8 @@ def _masks(job: Job, info: VideoInfo, progress: Progress, instead: Path | None) 
         raise UsageError("--invert-mask: has no meaning for an overlay that is looked for; name the mask with --mask")
     target = mask_choice.found_mask(job.out)
     if not (job.resume and target.exists()):  # the earlier run found it
+        replace = job.overwrite or mask_choice.was_found(target)
+        check_sidecar(target, ".png", [job.video, *job.masks.masks], overwrite=replace)
         mask_choice.find_mask(info, target, progress)
     return job.masks.with_masks(target), (f"the overlay that was found is marked in {target}",)
 
@@ -97,19 +99,28 @@ def _few_frames(outlook: Outlook, reader: FrameReader, progress: Progress) -> li
     """Frames spread over the part of the video in which something is masked, with their holes."""
     wanted = _spread(outlook)
     frames: list[tuple[Frame, Hole | None]] = []
+    latest: list[tuple[Frame, Hole | None]] = []  # to be shown where the video is shorter than it seemed
     with closing(open_masks(outlook.request, outlook.info)) as masks:
         for frame in counted(reader, "reading frames", wanted[-1] + 1, progress):
             hole = masks.read(frame.index, outlook.info.seconds(frame.pts))
+            latest = [(frame, hole)]
             if frame.index in wanted:
-                frames.append((frame, hole))
+                frames += latest
             if frame.index >= wanted[-1]:
                 break
-    return frames
+    return frames or latest
 
 
 def _spread(outlook: Outlook) -> list[int]:
     """Which frames to show, ascending."""
-    end = (outlook.info.frames or GUESSED_FRAMES) - 1
+    end = _length(outlook.info) - 1
     first = min((region.first for region in outlook.regions), default=0)
     last = max((end if region.last is None else min(region.last, end) for region in outlook.regions), default=end)
     return sorted({first + (last - first) * (2 * number + 1) // (2 * PREVIEWED) for number in range(PREVIEWED)})
+
+
+def _length(info: VideoInfo) -> int:
+    """How many frames the video has, as far as it tells."""
+    if info.frames:
+        return info.frames
+    return max(1, round(info.duration_s * info.rate)) if info.duration_s else GUESSED_FRAMES

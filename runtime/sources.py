@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runtime import engines
 from runtime.bundle import Bundle, Compute, EngineRecord, StageSpec
 from runtime.engines import Machine
 from runtime.errors import EngineUnfit
-from runtime.program import Arithmetic, Backend, Precision
+from runtime.program import LABELS, Arithmetic, Backend, Precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +47,24 @@ def find_sources(
 
 
 def part_source(bundle: Bundle, backend: Backend, sources: Mapping[str, Source]) -> Source | None:
-    """The decoder's graph for parts of a picture; None unless `backend` runs the whole one on the host in float32.
+    """The decoder's graph for parts of a picture; None unless `backend` runs graphs on the host.
 
-    Parts of a decoder in int8 would have another rounding than its whole pictures, and frames would change with the
-    size of their holes.
+    It computes in the types of the whole decoder, or frames would change with the size of their holes: where that one
+    is in int8 and there is no such graph for parts, there are no parts.
     """
     part, whole = bundle.stage("decoder").part, sources["decoder"]
-    if part is None or backend.memory != "host" or whole.quantised or backend.machine() is not None:
+    if part is None or backend.memory != "host" or backend.machine() is not None:
         return None
-    return Source(bundle.checked(part.file), whole.compute)
+    path = bundle.quantised(part) if whole.quantised else bundle.checked(part.file)
+    return None if path is None else replace(whole, path=path)
 
 
 def types_of(backend: Backend, precision: Precision, sources: Mapping[str, Source]) -> str:
     """The types that `sources` are computed in, for people: int8 where a stage has a graph in it, then the others'."""
     first = next(iter(sources.values()))
     rest = backend.precision(precision, first.compute)
+    if rest not in LABELS.values():  # the null backend's, which is none whatever it opens
+        return rest
     return f"int8 and {rest}" if any(source.quantised for source in sources.values()) else rest
 
 

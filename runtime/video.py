@@ -1,4 +1,4 @@
-"""Videos: probed, read frame by frame, written or copied.  PyAV is used here and in `_video_*` only."""
+"""Videos: probed, read frame by frame, written or copied.  PyAV is used in `_video/` only."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from runtime._video.samples import sample_frames
 from runtime._video.writer import CONTAINERS, VideoWriter
 from runtime.errors import OutputError
 from runtime.frame import Frame
+from runtime.patterns import is_pattern
 from runtime.work import Work, open_work
 
 __all__ = [
@@ -76,14 +77,14 @@ def open_writer(out: Path, info: VideoInfo, encoding: Encoding, work: Work) -> F
 
     What is finished lies in `work`, which must be open longer.  Raises `OutputError` when `encoding` cannot be.
     """
-    if "%" in out.name:
+    if is_pattern(out):
         return ImageWriter(out, info, work)
     return VideoWriter(out, info, encoding, work)
 
 
 def check_output(out: Path, inputs: Sequence[Path], *, overwrite: bool = False) -> None:
     """Raises `OutputError` when nothing can be written as `out`, or writing it would destroy one of `inputs`."""
-    if "%" in out.name:
+    if is_pattern(out):
         existing = _check_pattern(out)
     elif out.suffix.lower() in CONTAINERS:
         existing = [out] if out.exists() else []
@@ -92,7 +93,7 @@ def check_output(out: Path, inputs: Sequence[Path], *, overwrite: bool = False) 
         raise OutputError(f"{out}: unknown kind of output; wanted {kinds}, or a pattern like out/%05d.png")
     for source in inputs:
         # Pictures may not land in a folder of pictures or masks either, whatever the names are.
-        named = source.parent if "%" in source.name and not source.exists() else source
+        named = source.parent if is_pattern(source) and not source.exists() else source
         if any(named.exists() and target.samefile(named) for target in (*existing, *_folder_if_pattern(out))):
             raise OutputError(f"{out}: would overwrite the input {source}; wanted another name")
     for target in existing:
@@ -115,12 +116,12 @@ def _check_pattern(out: Path) -> list[Path]:
 
 
 def _folder_if_pattern(out: Path) -> list[Path]:
-    return [out.parent] if "%" in out.name and out.parent.exists() else []
+    return [out.parent] if is_pattern(out) and out.parent.exists() else []
 
 
 def _check_writable(out: Path) -> None:
     folder = out.parent
-    if "%" in out.name:  # the folder of pictures is made, and those above it
+    if is_pattern(out):  # the folder of pictures is made, and those above it
         while not folder.exists() and folder != folder.parent:
             folder = folder.parent
     if not folder.exists():

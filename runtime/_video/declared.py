@@ -6,11 +6,11 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any, cast
 
 from av.error import FFmpegError
 from av.sidedata.sidedata import Type
 
+from runtime._video.beside import beside
 from runtime._video.file import VideoInfo, demuxed, opened, video_stream
 
 _MATRIX = struct.Struct("=9i")  # libavutil/display.h
@@ -79,8 +79,7 @@ def read_declared(info: VideoInfo) -> Declared:
             except FFmpegError:  # the first picture is the first that decodes, as in `probe`
                 continue
             if pictures:
-                found = cast("Mapping[Type, Any]", pictures[0].side_data)  # its type is misnamed in the stubs
-                told = {kind: bytes(found[kind]) for kind in KINDS if found.get(kind)}
+                told = beside(pictures[0], stream.codec_context.name, KINDS)
                 return replace(
                     _declared(told),
                     aspect=stream.sample_aspect_ratio,

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -19,6 +19,7 @@ from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from runtime._video.beside import beside
 from runtime._video.extent import cut_short
 from runtime._video.formats import has_alpha, layout_of, planar_name, remarks
 from runtime.colour import resolve_matrix
@@ -165,7 +166,7 @@ def _describe(path: Path, container: InputContainer) -> VideoInfo:
         origin=_origin(container),
         duration_s=_duration_s(container, stream, time_base),
         sample_aspect=stream.sample_aspect_ratio or Fraction(1),
-        rotation=rotation_of(path, picture),
+        rotation=rotation_of(path, picture, stream.codec_context.name),
         layout=layout,
         colour=colour,
         audio=bool(container.streams.audio),
@@ -175,7 +176,7 @@ def _describe(path: Path, container: InputContainer) -> VideoInfo:
         interlaced=picture.interlaced_frame,
         stills=False,
         alpha=alpha,
-        notes=tuple(_notes(picture, alpha=alpha)),
+        notes=tuple(_notes(picture, stream.codec_context.name, alpha=alpha)),
     )
 
 
@@ -210,11 +211,11 @@ def meaning_of(path: Path, picture: VideoFrame) -> tuple[Layout, Colour]:
     return layout, colour
 
 
-def rotation_of(path: Path, picture: VideoFrame) -> int:
+def rotation_of(path: Path, picture: VideoFrame, codec: str) -> int:
     """Degrees counter-clockwise, 0 to 270, that a player turns the picture; raises `InputError` for anything else."""
     quarters = round(picture.rotation / 90)
     found = f"players turn the picture by {picture.rotation} degrees"
-    if _mirrored(picture):
+    if _mirrored(picture, codec):
         found = "players mirror the picture"
     elif abs(picture.rotation - 90 * quarters) <= 1:  # PyAV cuts off what follows the decimal point
         return quarters % 4 * 90
@@ -228,21 +229,12 @@ def alpha_beside(stream: VideoStream) -> str | None:
     return {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(stream.codec_context.name)
 
 
-def _mirrored(picture: VideoFrame) -> bool:
-    data = _beside(picture, SideDataType.DISPLAYMATRIX)
+def _mirrored(picture: VideoFrame, codec: str) -> bool:
+    data = beside(picture, codec, [SideDataType.DISPLAYMATRIX]).get(SideDataType.DISPLAYMATRIX)
     if data is None:
         return False
     a, b, _, c, d = struct.unpack("<5i", data[:20])
     return a * d - b * c < 0
-
-
-def _beside(picture: VideoFrame, kind: SideDataType) -> bytes | None:
-    """What comes with the picture, of that kind."""
-    try:
-        found = cast(Any, picture.side_data).get(kind)  # the stubs make a Mapping of it
-    except ValueError:  # PyAV has no name for something else that comes with the picture
-        return None
-    return None if found is None else bytes(found)
 
 
 def _colour_of(picture: VideoFrame, layout: Layout) -> Colour:
@@ -282,9 +274,9 @@ def _duration_s(container: InputContainer, stream: VideoStream, time_base: Fract
     return container.duration / av.time_base if container.duration else None
 
 
-def _notes(picture: VideoFrame, *, alpha: bool) -> Iterator[str]:
+def _notes(picture: VideoFrame, codec: str, *, alpha: bool) -> Iterator[str]:
     yield from remarks(picture.format.name)
     if alpha and not has_alpha(picture.format.name):
         yield "the video's transparency is dropped"
-    if _beside(picture, SideDataType.A53_CC) is not None:
+    if beside(picture, codec, [SideDataType.A53_CC]):
         yield "the video has closed captions inside its pictures, which are not kept"

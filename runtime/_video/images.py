@@ -69,7 +69,7 @@ class ImageReader:
             origin=Fraction(0),
             duration_s=float(files.frames / rate),
             sample_aspect=still.sample_aspect,
-            rotation=rotation_of(path, picture),
+            rotation=rotation_of(path, picture, still.codec),
             layout=layout,
             colour=colour,
             audio=False,
@@ -130,7 +130,7 @@ class ImageReader:
                 f"{path}: has pixel format {picture.format.name}, unlike the first picture's; "
                 f"wanted pictures of one colour type and depth"
             )
-        if rotation_of(path, picture) != info.rotation:
+        if rotation_of(path, picture, still.codec) != info.rotation:
             raise InputError(f"{path}: is turned unlike the first picture; wanted pictures that stand alike")
 
     def _frame(self, index: int, still: Still) -> Frame:

@@ -34,6 +34,8 @@ from runtime.nvdec import DecoderFault, Nvdec
 MOST_ERRORS_IN_A_ROW = 64  # of the demuxer, no packet in between; then the rest of the file is given up
 TRIED = 8  # pictures at the beginning that both decoders decode where a GPU is to decode: two groups of B-frames
 
+_FARTHEST_BACK_S = 1.0  # that a picture's time may lie before the last one's; beyond, times start again
+
 
 class VideoReader:
     """Iterates once over the frames of a video; a context manager.
@@ -215,7 +217,10 @@ class VideoReader:
         return Frame(place.index, place.pts, planes_of(picture), self.info.layout, self.info.colour)
 
     def _time(self, picture: VideoFrame) -> int:
-        """The picture's own time; one frame after the last where it has none, one tick where it does not ascend."""
+        """The picture's own time; one frame after the last where it has none, one tick where it does not ascend.
+
+        Raises `InputError` where times start again: ticks would squeeze all that follows into no time.
+        """
         pts = picture.pts
         if self.info.container == "avi":  # it stores no times, but its chunks count frames, dropped ones included
             pts = picture.dts
@@ -226,6 +231,12 @@ class VideoReader:
         elif pts is None:
             pts = self._last_pts + max(1, round(1 / (self.info.rate * self.info.time_base)))
         elif pts <= self._last_pts:
+            if (self._last_pts - pts) * self.info.time_base > _FARTHEST_BACK_S:
+                raise InputError(
+                    f"{self.info.path}: times start again at frame {self._ledger.counted}, from "
+                    f"{self.info.seconds(self._last_pts):.2f} s back to {self.info.seconds(pts):.2f} s, as where "
+                    f"recordings were put together; cut the video there"
+                )
             pts = self._last_pts + 1
         self._last_pts = pts
         return pts

@@ -30,11 +30,16 @@ def installed() -> bool:
     return importlib.util.find_spec("onnxruntime") is not None
 
 
-def load(library: Any, request: Request, providers: Sequence[Provider]) -> Any:
-    """A session with these providers, best first; raises `BackendUnavailable`."""
+def load(library: Any, request: Request, providers: Sequence[Provider], *, plan_memory: bool = True) -> Any:
+    """A session with these providers, best first; raises `BackendUnavailable`.
+
+    With `plan_memory`, the library's default, every length of window that comes gets a block with a place for each of
+    its tensors, beside the memory that was taken to find them.
+    """
     options = library.SessionOptions()
     options.log_severity_level = 3  # its warnings speak of its own optimiser, not of anything a user can change
     options.intra_op_num_threads = cores.threads(request.threads) or 0  # 0: it counts the machine's cores itself
+    options.enable_mem_pattern = plan_memory
     for axis, size in request.sizes.items():
         options.add_free_dimension_override_by_name(axis, size)
     try:

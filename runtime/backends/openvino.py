@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from runtime import cores
-from runtime.bundle import Compute
+from runtime.bundle import Compute, StageSpec
 from runtime.device import Memory, Stream, host_array
-from runtime.errors import BackendUnavailable
+from runtime.errors import BackendUnavailable, first_line
 from runtime.program import Precision, Request, Tensors
 
 _OPENVINO_TYPE = {"fp32": "f32", "bf16": "bf16"}
@@ -25,10 +25,11 @@ _LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "OV_CPU_MAX_ISA")  # of ins
 class _Program:
     compute: Compute = "float32"
 
-    def __init__(self, library: Any, compiled: Any) -> None:
+    def __init__(self, library: Any, compiled: Any, stage: StageSpec) -> None:
         self._tensor = library.Tensor
         self._request = compiled.create_infer_request()
-        self._inputs = {port.get_any_name() for port in compiled.inputs}
+        # where nodes behind an input change nothing, the library drops them and gives it their names besides its own
+        self._inputs = {spec.name for port in compiled.inputs for spec in stage.inputs if spec.name in port.names}
 
     def enqueue(self, inputs: Tensors, outputs: Tensors, stream: Stream) -> None:
         stream.run(partial(self._run, inputs, outputs))
@@ -50,6 +51,10 @@ class _Backend:
     def why_not(self) -> str | None:
         if importlib.util.find_spec("openvino") is None:
             return "the package openvino is not installed: pip install openvino."
+        try:
+            _library()
+        except (ImportError, OSError) as error:  # what it links to is missing
+            return f"openvino cannot be imported ({first_line(error)}): pip install --force-reinstall openvino."
         return None
 
     def machine(self) -> None:
@@ -83,7 +88,7 @@ class _Backend:
                 f"{request.path}: OpenVINO {library.__version__} cannot load this graph: "
                 f"{str(error).strip().splitlines()[-1]} Try --backend onnxruntime, or upgrade openvino."
             ) from error
-        return _Program(library, program)
+        return _Program(library, program, request.stage)
 
 
 def _library() -> Any:
@@ -106,12 +111,17 @@ def compiled(model: Any, settings: Mapping[str, str]) -> Any:
 
     Where attention fits into memory its two products are left unfused: in float32 OpenVINO's plain products are the
     faster ones (docs/measurements.md, Layers).  In a window of any length they would need scores of any size, and how
-    it is in bf16 nobody has measured: there OpenVINO does as it likes.
+    it is in bf16 nobody has measured: there OpenVINO does as it likes.  So it does with int8, where it does not fuse
+    them anyway, and where this setting made it compute something else altogether (2026.4; docs/adr/0015).
     """
-    if settings.get("INFERENCE_PRECISION_HINT") == "f32" and not model.is_dynamic():
+    if settings.get("INFERENCE_PRECISION_HINT") == "f32" and not model.is_dynamic() and not _quantised(model):
         with suppress(RuntimeError):  # of a release that does not know the setting; another error comes again below
             return core().compile_model(model, "CPU", {**settings, "SNIPPETS_MODE": "DISABLE"})
     return core().compile_model(model, "CPU", settings)
+
+
+def _quantised(model: Any) -> bool:
+    return any(node.get_type_name() == "FakeQuantize" for node in model.get_ops())
 
 
 def fix_sizes(library: Any, model: Any, request: Request) -> None:

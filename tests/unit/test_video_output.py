@@ -28,7 +28,7 @@ def make_info(tmp_path: Path) -> VideoInfo:
         ("old.mp4", r"exists already; .*--overwrite"),
         ("masks/%d.png", r"would overwrite the input"),
         ("numbered/%03d.png", r"000\.png: exists already"),
-        ("x/%s.png", r"not a pattern that can be used"),
+        ("x/%s.png", r"unknown kind of output.* a pattern like out/%05d\.png"),
         ("x/%d-%d.png", r"not a pattern that can be used"),
         ("x/%d.jpg", r"not a pattern that can be used"),
     ],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -54,9 +53,3 @@ def printed(figures: Mapping[str, float], note: str = "") -> str:
     """A shell command that prints figures as a step does."""
     told = [{"name": name, "value": value, "unit": "", "note": note} for name, value in figures.items()]
     return f"echo '{json.dumps({'figures': told, 'said': ''})}'"
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    """What a CSV file holds."""
-    with path.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))

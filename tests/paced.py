@@ -110,7 +110,7 @@ class Field:
 
 
 def small_bundle(folder: Path) -> Bundle:
-    """The default bundle's stages with small tensors, and graphs that no library could read."""
+    """The default bundle's stages in float32 with small tensors, and graphs that no library could read."""
     opened = read_bundle(find_bundle(DEFAULT))
     folder.mkdir()
 
@@ -121,7 +121,8 @@ def small_bundle(folder: Path) -> Bundle:
         graph = folder / f"{stage.name}.onnx"
         graph.write_text(f"the {stage.name}")
         inputs, outputs = (tuple(map(shrunk, specs)) for specs in (stage.inputs, stage.outputs))
-        return replace(stage, inputs=inputs, outputs=outputs, files={"onnx": file_record(folder, graph)})
+        files = {"onnx": file_record(folder, graph)}
+        return replace(stage, inputs=inputs, outputs=outputs, files=files, typed=(), part=None)
 
     write_manifest(folder, replace(opened.manifest, stages=tuple(map(emptied, opened.manifest.stages))))
     return read_bundle(folder)

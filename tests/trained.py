@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -141,9 +140,3 @@ def assert_equal(found: object, wanted: object, where: str = "") -> None:
         assert torch.equal(found, wanted), where
     else:
         assert found == wanted, where
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    """Of a table with a heading."""
-    with path.open(encoding="utf-8") as file:
-        return list(csv.DictReader(file))

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from runtime.arguments import OneLineParser
 from runtime.errors import UsageError, VidmendError
+from runtime.interruption import INTERRUPTED
 
 if TYPE_CHECKING:
     from training.config import Config
     from training.state import State
 
-DONE, INTERRUPTED = 0, 130
+DONE = 0
 
 _EXAMPLES = """\
 examples:

@@ -83,11 +83,12 @@ class Samples(Dataset[Sample]):
         shapes = int(generator.integers(1, self.holes.shapes + 1)) if self.holes.shapes > 1 else 1
         scattered = self.holes.scattered > 0 and generator.random() < self.holes.scattered
         width, height = self.size.width, self.size.height
-        if not scattered:
-            made = [random_hole(generator, drawn.length, width, height).at(drawn.indices) for _ in range(shapes)]
-            return np.logical_or.reduce(made)
-        single = [[random_hole(generator, 1, width, height).at((0,)) for _ in drawn.indices] for _ in range(shapes)]
-        return np.logical_or.reduce([np.concatenate(frames) for frames in single])
+        length, parts = (1, [(0,)] * len(drawn.indices)) if scattered else (drawn.length, [drawn.indices])
+        made = [
+            np.concatenate([random_hole(generator, length, width, height).at(part) for part in parts])
+            for _ in range(shapes)
+        ]
+        return np.logical_or.reduce(made)
 
 
 def batches(

@@ -59,8 +59,7 @@ class ConfiguredFeed:
         samples = Samples(self._sources, phase.size, phase.frames, self._config.seed, holes)
         share = phase.batch // world.size
         pin = world.device.type == "cuda"
-        workers = self._config.data.workers
-        return batches(samples, stretch.sample, share, workers, world.rank, world.size, pin=pin)
+        return batches(samples, stretch.sample, share, data.workers, world.rank, world.size, pin=pin)
 
     def validation(self, size: Size) -> Iterator[Batch]:
         """See `Feed`; the same samples whatever the run's seed."""

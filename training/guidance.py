@@ -7,7 +7,6 @@ keys are told directly, for every patch that has a hole, which patches of the cl
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,8 +16,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from models._spec import Size
-from models._sttn_masking import key_biases
-from models.sttn import SCALE, PatchAttention, Sttn, patchify
+from models.sttn import SCALE, PatchAttention, Sttn, attention_scores, patchify
 
 SHARPNESS = 0.02  # mean squared difference, of pictures in [-1, 1], that makes a patch e times less worth looking at
 UNSEEN = 1.0  # what a patch counts as different where it does not show the place: about as much as any other picture
@@ -39,7 +37,7 @@ class Guide:
     """
 
     def __init__(self, network: Sttn) -> None:
-        self._geometry = network.geometry
+        self._network = network
         self._queries: list[Tensor] = []  # of all blocks that ran, in order, [clips*T, C, h, w]
         self._keys: list[Tensor] = []
         self._hooks: list[RemovableHandle] = []
@@ -60,29 +58,26 @@ class Guide:
         last run with.  0 where no patch has a hole.  `hole_share` stands for `share_of_holes` where several processes
         share a batch, as in `losses.reconstruction`.
         """
-        goals = attention_goals(frames, masks, self._geometry.patches, self._biases(masks))
-        divergences = [divergence(scores, goals[head], hole_share) for head, scores in self.scores(masks)]
+        divergences = [divergence(scores, goal, hole_share) for _, scores, goal in self.looks(frames, masks)]
         return torch.stack(divergences).mean()
 
-    def scores(self, masks: Tensor) -> Iterator[tuple[int, Tensor]]:
-        """Head and scores before the softmax, `[B, tokens, tokens]`, of each head of each block that ran, in order.
+    def looks(self, frames: Tensor, masks: Tensor) -> Iterator[tuple[int, Tensor, Goal]]:
+        """Head, scores before the softmax `[B, tokens, tokens]` and goal of each head of each block that ran, in order.
 
-        They can be taken once; `masks` as in `loss`.
+        They can be taken once; `frames` and `masks` as in `loss`.
         """
-        patches, biases = self._geometry.patches, self._biases(masks)
+        clips, patches = frames.shape[0], self._network.geometry.patches
+        biases = self._network.biases(masks.flatten(0, 1), clips)
+        goals = attention_goals(frames, masks, patches, biases)
         kept = list(zip(self._queries, self._keys, strict=True))
         self._queries.clear()
         self._keys.clear()
-        for queries, keys in kept:
-            parts = zip(queries.float().chunk(len(patches), 1), keys.float().chunk(len(patches), 1), strict=True)
+        for block in kept:
+            parts = zip(*(each.float().chunk(len(patches), 1) for each in block), strict=True)
             for head, (query, key) in enumerate(parts):
-                scores = _scores(query, key, patches[head], masks.shape[0])
-                yield head, scores + biases[head] if biases else scores
-
-    def _biases(self, masks: Tensor) -> tuple[Tensor, ...]:
-        if not self._geometry.masked:
-            return ()
-        return key_biases(masks.flatten(0, 1)[..., ::SCALE, ::SCALE], self._geometry.patches, masks.shape[0])
+                patch = patches[head]
+                scores = attention_scores(patchify(query, patch, clips), patchify(key, patch, clips))
+                yield head, scores + biases[head] if biases else scores, goals[head]
 
 
 def _keep_in(kept: list[Tensor]) -> Callable[[nn.Module, object, Tensor], None]:
@@ -100,7 +95,7 @@ def attention_goals(
 
     `softmax_j(-d_ij / SHARPNESS)`, where `d_ij` is the mean squared difference between patch i and patch j over what is
     hole in i and in sight in j, at the features' size, plus `UNSEEN` times the share of i's hole that j does not show.
-    `biases`, as of `key_biases`, are added before the softmax.  Frames and masks as in `Guide.loss`.
+    `biases`, as of `Sttn.biases`, are added before the softmax.  Frames and masks as in `Guide.loss`.
     """
     clips = frames.shape[0]
     pictures = F.avg_pool2d(frames.flatten(0, 1), SCALE)
@@ -143,9 +138,3 @@ def divergence(scores: Tensor, goal: Goal, share: Tensor | None = None) -> Tenso
     each = (goal.attention * difference).sum(2)
     mean = goal.weight.mean() if share is None else share
     return (each * goal.weight).mean() / mean.clamp_min(torch.finfo(torch.float32).tiny)
-
-
-def _scores(query: Tensor, key: Tensor, patch: Size, clips: int) -> Tensor:
-    """As in `PatchAttention`."""
-    queries, keys = patchify(query, patch, clips), patchify(key, patch, clips)
-    return queries @ keys.mT / math.sqrt(queries.shape[2])

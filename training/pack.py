@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType
 
 from models._spec import Size
 from runtime.arguments import OneLineParser
 from runtime.errors import InputError, VidmendError
+from runtime.interruption import INTERRUPTED, interruptible
 from runtime.progress import Progress, shown
 from training.archive import FOLDER
 from training.footage import Footage, find_footage
 from training.packing import Recipe, add_length, pack_clip
 
-DONE, FAILED, SOME_FAILED, INTERRUPTED = 0, 2, 4, 130
+DONE, FAILED, SOME_FAILED = 0, 2, 4
 
 _EXAMPLES = """\
 examples:
@@ -58,10 +57,9 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str]) -> int:
     """Run the command with `arguments`; returns its exit code."""
     options = build_parser().parse_args(arguments)
-    previous = signal.signal(signal.SIGTERM, _interrupt)  # a polite kill cleans up as Ctrl-C does
     try:
         clips = find_footage(options.inputs, options.split)
-        with _folder_for(options.out), shown(options.out.name) as progress:
+        with interruptible(), _folder_for(options.out), shown(options.out.name) as progress:
             failed, frames = _pack(clips, options, progress)
     except VidmendError as error:
         _say(error)
@@ -69,8 +67,6 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("training.pack: interrupted; complete clips are kept, and the same command goes on", file=sys.stderr)
         return INTERRUPTED
-    finally:
-        signal.signal(signal.SIGTERM, previous)
     packed = len(clips) - failed
     print(
         f"{options.out}: {packed} clips, {frames} frames in {options.split}.json"
@@ -149,10 +145,6 @@ def _quality(text: str) -> int:
 
 def _say(error: VidmendError) -> None:
     print(f"training.pack: {error}", file=sys.stderr, flush=True)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import TensorProto, helper, numpy_helper
 
 from runtime import backends
 from runtime._device.host import HostDevice
 from runtime.backends import choose
 from runtime.backends.openvino import compiled
-from runtime.bundle import read_bundle
+from runtime.bundle import StageSpec, TensorSpec, read_bundle
 from runtime.clock import Clock
 from runtime.errors import BackendUnavailable, UsageError
 from runtime.program import PRECISIONS, Precision, Request
@@ -169,10 +173,15 @@ class Noting:
 
     dynamic: bool
     known: bool = True
+    narrow: bool = False
     asked: list[Mapping[str, str]] = field(default_factory=list[Mapping[str, str]])
 
     def is_dynamic(self) -> bool:
         return self.dynamic
+
+    def get_ops(self) -> list[SimpleNamespace]:
+        kinds = ["MatMul", "Softmax", *(["FakeQuantize"] if self.narrow else [])]
+        return [SimpleNamespace(get_type_name=lambda kind=kind: kind) for kind in kinds]
 
     def compile_model(self, model: Noting, device: str, settings: Mapping[str, str]) -> Mapping[str, str]:
         self.asked.append(settings)
@@ -182,19 +191,56 @@ class Noting:
 
 
 @pytest.mark.parametrize(
-    ("precision", "dynamic", "known", "unfused"),
+    ("precision", "model", "unfused"),
     [
-        ("f32", False, True, True),
-        ("f32", False, False, False),
-        ("f32", True, True, False),
-        ("bf16", False, True, False),
+        ("f32", Noting(dynamic=False), True),
+        ("f32", Noting(dynamic=False, known=False), False),
+        ("f32", Noting(dynamic=True), False),
+        ("f32", Noting(dynamic=False, narrow=True), False),
+        ("bf16", Noting(dynamic=False), False),
     ],
 )
 def test_attention_is_unfused_where_that_is_measured_to_be_faster(
-    precision: str, dynamic: bool, known: bool, unfused: bool, monkeypatch: pytest.MonkeyPatch
+    precision: str, model: Noting, unfused: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    library = Noting(dynamic, known)
-    monkeypatch.setattr("runtime.backends.openvino.core", lambda: library)
+    monkeypatch.setattr("runtime.backends.openvino.core", lambda: model)
     settings = {"INFERENCE_PRECISION_HINT": precision}
     wanted = {**settings, "SNIPPETS_MODE": "DISABLE"} if unfused else settings
-    assert compiled(library, settings) == wanted
+    assert compiled(model, settings) == wanted
+
+
+@every_backend
+def test_an_input_that_goes_through_a_product_with_one_keeps_its_name(name: str, tmp_path: Path) -> None:
+    """OpenVINO drops the product and gives its name to the input, beside the input's own."""
+    shape = ["B", 2, 3]
+    ends = [helper.make_tensor_value_info(end, TensorProto.FLOAT, shape) for end in ("pixels", "out")]
+    nodes = [
+        helper.make_node("Mul", ["pixels", "one"], ["a name that sorts first"]),
+        helper.make_node("Exp", ["a name that sorts first"], ["out"]),
+    ]
+    one = numpy_helper.from_array(np.ones((1, 2, 1), np.float32), "one")
+    graph = helper.make_graph(nodes, "unchanged", ends[:1], ends[1:], [one])
+    path = tmp_path / "unchanged.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
+    ports = [TensorSpec(end, "float32", ("B", 2, 3)) for end in ("pixels", "out")]
+    spec = StageSpec("unchanged", (ports[0],), (ports[1],), {})
+    program = backends.get(name).open(Request(path, spec, {"B": 4}, "fp32"))
+    value, found = random(4, 2, 3), np.full((4, 2, 3), np.nan, np.float32)
+    program.enqueue({"pixels": value}, {"out": found}, STREAM)
+    np.testing.assert_allclose(found, np.exp(value), rtol=TOLERANCE["backend", "exponential"])
+
+
+@pytest.mark.parametrize("name", COMPUTING)
+def test_a_library_that_cannot_be_imported_is_one_that_is_not_there(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    load = importlib.import_module
+
+    def broken(module: str, package: str | None = None) -> ModuleType:
+        if module == name:
+            raise ImportError("libnot.so.1: cannot open shared object file\nand more of it")
+        return load(module, package)
+
+    monkeypatch.setattr(importlib, "import_module", broken)
+    said = "cannot be imported (libnot.so.1: cannot open shared object file)"
+    assert backends.get(name).why_not() == f"{name} {said}: pip install --force-reinstall {name}."
+    with pytest.raises(BackendUnavailable, match="cannot be imported"):
+        backends.able(name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import errno
 import os
 import re
@@ -27,6 +26,7 @@ from runtime.errors import InputError
 from runtime.frame import RGB, Hole
 from tests.clips import Clip, write_clip
 from tests.pictures import moving_pictures
+from tests.tables import rows_of
 from tests.tolerances import TOLERANCE
 
 WIDTH, HEIGHT, FRAMES = 96, 72, 3
@@ -50,11 +50,6 @@ def clips(tmp_path: Path) -> list[str]:
 def evaluate(*arguments: str) -> int:
     """evaluate.py with the shipped bundle on the null backend, at the clips' own size."""
     return main([DEFAULT, *arguments, "--backend", "null", "--size", f"{WIDTH}x{HEIGHT}"])
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
 
 
 def write_network(path: Path, *, features: int = LENGTH, name: str = "clip", value: float = 1.0) -> Path:

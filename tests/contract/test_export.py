@@ -16,9 +16,15 @@ import pytest
 from onnx import numpy_helper
 
 import export.build
+from calib.ranges import read_table
+from calib.thresholds import RULES
+from export._int8_layers import levels_of
+from export._int8_qdq import float_graph, quantised
+from export._int8_taps import feed_of
 from export.build import build, make_graph
 from export.frames import DEMO
-from export.parity import compare
+from export.int8 import RANGES
+from export.parity import compare, run_graph
 from export.parts import compare_parts, stages_of
 from export.plan import Plan, Request, make_plan
 from export.trial import make_feed
@@ -28,6 +34,7 @@ from models.sttn import SPEC
 from runtime.bundle import DEFAULT, Manifest, ParityRecord, read_bundle
 from runtime.errors import ExportError, OutputError
 from tests.tiny import TINY, tiny_network
+from tests.tolerances import TOLERANCE
 
 ROOT = Path(__file__).resolve().parents[2]
 TINIEST = Size(48, 48)
@@ -62,9 +69,14 @@ def test_exporting_twice_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def comparable(manifest: Manifest) -> Manifest:
-    """Without what another machine or library version may change."""
+    """Without what another machine or library version may change, and without int8."""
     parity: tuple[ParityRecord, ...] = ()
-    return replace(manifest, parity=parity, provenance=replace(manifest.provenance, toolchain={}))
+    options = {**manifest.provenance.options, "half": "none"}
+    stages = tuple(
+        replace(stage, typed=(), part=stage.part and replace(stage.part, typed=())) for stage in manifest.stages
+    )
+    provenance = replace(manifest.provenance, toolchain={}, options=options)
+    return replace(manifest, stages=stages, parity=parity, provenance=provenance)
 
 
 def test_the_default_bundle_is_what_the_default_weights_export_to(
@@ -89,6 +101,24 @@ def test_the_default_bundle_is_what_the_default_weights_export_to(
     }
     assert all(0 < record.max_abs <= record.tolerance and not record.nan_count for record in committed.manifest.parity)
     assert committed.manifest.precision.storage == "float16"
+
+
+def test_the_default_bundles_int8_is_what_its_table_makes_of_its_graphs() -> None:
+    """By what the graphs compute: their bytes are onnxruntime's, whose release is not fixed."""
+    committed = read_bundle(ROOT / "assets" / "bundles" / DEFAULT)
+    table = read_table(committed.root / RANGES)
+    assert dict(table.graphs) == {stage.name: stage.files["onnx"].sha256 for stage in committed.manifest.stages}
+    noise = np.random.default_rng(0).standard_normal((2, 3, 240, 432)).astype(np.float32).clip(-1, 1)
+    value: np.ndarray = noise
+    for stage in committed.manifest.stages:
+        (typed,) = stage.typed
+        graph = float_graph(committed.file(stage, "onnx").read_bytes())
+        feed, output = feed_of(stage, value, 1), stage.outputs[0].name
+        found = run_graph(onnx.load(str(committed.checked(typed.file))), feed, output)
+        by_rule = [quantised(graph, levels_of(graph, stage.name, table, rule), typed.kept_float32) for rule in RULES]
+        furthest = [float(np.abs(run_graph(made, feed, output) - found).max()) for made in by_rule]
+        assert min(furthest) <= TOLERANCE["int8", "made again"]
+        value = run_graph(graph, feed, output)
 
 
 def test_parity_compares_with_pytorch_and_measures_what_it_finds() -> None:

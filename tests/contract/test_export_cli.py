@@ -64,7 +64,7 @@ def test_the_command_line_exports_prints_the_figures_and_says_what_fp16_lacks(
         (["--frames", "0+5"], "wanted TARGETS+REFERENCES"),
         (["--frames", "11"], "wanted TARGETS+REFERENCES"),
         (["--target", "tensorflow"], "target 'tensorflow': unknown; choose one or more of onnx"),
-        (["--target", ""], "target '': unknown"),
+        (["--target", "onnx,"], "target '': unknown"),
         (["--target", "tensorrt"], "target 'tensorrt': TensorRT is not installed: pip install tensorrt"),
         (["--fp16", "--bf16"], "--fp16 and --bf16: choose one of them"),
         (["--opt-level", "3"], "options of engines without an engine: name one with --target"),

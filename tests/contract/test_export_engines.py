@@ -20,6 +20,7 @@ from onnx import ModelProto, numpy_helper
 from export import cli, targets
 from export.build import build
 from export.checkpoint import Checkpoint, load, read_checkpoint
+from export.compile import compile_into
 from export.engines import lengths, shapes
 from export.frames import DEMO
 from export.plan import WEIGHTS, Plan
@@ -32,6 +33,7 @@ from runtime.bundle import Compute, StageSpec, TensorSpec, read_bundle
 from runtime.engines import identity
 from runtime.errors import ExportError
 from tests.engines import FULL, full_graphs
+from tests.quantised import Made, copied
 from tests.tiny import TINY, tiny_network
 from tests.tolerances import TOLERANCE
 
@@ -190,3 +192,12 @@ def test_an_export_makes_engines_and_a_second_run_adds_those_of_another_gpu(
     assert cli.main([*command[:-1], "9.0"]) == 2
     assert "--compute-capabilities 9.0: TensorRT-RTX" in capsys.readouterr().err
     assert read_bundle(plan.out) == replace(before, root=plan.out)
+
+
+def test_a_bundle_in_int8_gets_float32_engines_where_the_library_has_no_int8(made: Made, tmp_path: Path) -> None:
+    opened = copied(made.bundle.root, tmp_path / "int8")
+    compiled = compile_into(opened.root, ["tensorrt_rtx"], Options(capabilities=("8.9",)), lambda _: None)
+    for stage in compiled.manifest.stages:
+        (engine,) = stage.engines
+        assert (engine.compute, engine.graph_sha256) == ("float32", stage.files["onnx"].sha256)
+        assert [typed.compute for typed in stage.typed] == ["int8"]

@@ -16,7 +16,8 @@ import pytest
 from av.packet import Packet
 from av.video.frame import VideoFrame
 
-from runtime.bundle import read_bundle, write_manifest
+from runtime.bundle import DEFAULT, read_bundle, write_manifest
+from runtime.job import find_bundle
 from tests.clips import Clip, write_clip
 from tests.tiny import HEIGHT, WIDTH
 from tests.tolerances import TOLERANCE
@@ -114,3 +115,35 @@ def test_4k_stays_below_one_and_a_half_gigabytes_as_it_is_encoded_by_default(tmp
     write_4k(video, 75)
     _, peak = peaks_kib(video, 75, 60, "--box", "100,100,500,300", "--backend", "null", "--codec", "h264")
     assert peak <= MOST_KIB
+
+
+AGAIN = """
+import json, re, sys
+from pathlib import Path
+from runtime import backends
+from runtime.bundle import read_bundle
+from runtime.program import Request
+from runtime.trial import Call
+
+def peak_kib():
+    return int(re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text())[1])
+
+bundle, backend = read_bundle(Path(sys.argv[2])), backends.able(sys.argv[1])
+stage = bundle.stage("transformer")
+program = backend.open(Request(bundle.file(stage, "onnx"), stage, {}, "fp32"))
+peaks = []
+for _ in range(2):
+    for frames in (4, 3, 2):
+        Call(program, stage, {"T": frames, "N": frames - 1}, backend).seconds()
+    peaks.append(peak_kib())
+print(json.dumps(peaks))
+"""
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_a_window_takes_no_more_memory_the_second_time(backend: str) -> None:
+    """onnxruntime, left to itself, plans memory for every length that it has seen, beside what the first runs took."""
+    command = [sys.executable, "-c", AGAIN, backend, str(find_bundle(DEFAULT))]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    once, twice = json.loads(done.stdout)
+    assert twice <= once * TOLERANCE["memory", "again"]

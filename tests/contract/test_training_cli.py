@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import os
@@ -19,6 +18,7 @@ import torch
 from PIL import Image
 
 from tests.guard.sources import ROOT
+from tests.tables import rows_of
 from tests.tolerances import TOLERANCE
 
 CONFIG = """
@@ -86,8 +86,7 @@ def run(*arguments: str | Path, several: int = 1) -> tuple[int, str, str]:
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
-    with (folder / "log.csv").open(encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    return rows_of(folder / "log.csv")
 
 
 @pytest.mark.slow

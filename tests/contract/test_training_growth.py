@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from models.sttn import SPEC
+from tests.tables import rows_of
 from tests.tolerances import TOLERANCE
-from tests.trained import CONFIG, add_tiny_variant, assert_equal, rows, tables, train
+from tests.trained import CONFIG, add_tiny_variant, assert_equal, tables, train
 from training import checkpoints
 from training.state import first_state
 
@@ -71,7 +72,7 @@ def test_guidance_is_logged_and_takes_part_in_the_sum(tmp_path: Path) -> None:
     train(GROWING, tmp_path / "guided", first_state(GROWING), 2)
     alone = replace(GROWING, objective=replace(GROWING.objective, guidance=0.0))
     train(alone, tmp_path / "alone", first_state(alone), 2)
-    guided, unguided = (rows(tmp_path / name / "log.csv") for name in ("guided", "alone"))
+    guided, unguided = (rows_of(tmp_path / name / "log.csv") for name in ("guided", "alone"))
     assert [float(row["guidance"]) > 0 for row in guided] == [True, True]
     assert [row["guidance"] for row in unguided] == ["0", "0"]
     assert guided[0]["hole"] == unguided[0]["hole"]

@@ -16,6 +16,7 @@ from export.checkpoint import choose_variant, read_checkpoint
 from models._spec import Size
 from models.sttn import SPEC
 from runtime.errors import UsageError, VidmendError
+from tests.tables import rows_of
 from tests.tolerances import TOLERANCE
 from tests.trained import (
     CONFIG,
@@ -25,7 +26,6 @@ from tests.trained import (
     WaveFeed,
     add_tiny_variant,
     assert_equal,
-    rows,
     tables,
     train,
     without_critic,
@@ -61,7 +61,7 @@ def test_a_run_resumed_equals_a_run_left_alone(tmp_path: Path, cut: int) -> None
     train(CONFIG, tmp_path / "cut", checkpoints.read(tmp_path / "cut", SPEC, adversarial=True), 6)
     assert_equal(tables(tmp_path / "cut", 6), tables(tmp_path / "alone", 6))
     for name in ("log.csv", "validation.csv"):
-        alone, resumed = (without_times(rows(tmp_path / folder / name)) for folder in ("alone", "cut"))
+        alone, resumed = (without_times(rows_of(tmp_path / folder / name)) for folder in ("alone", "cut"))
         assert resumed == alone
         assert len(alone) == (6 if name == "log.csv" else 3)
 
@@ -74,7 +74,7 @@ def test_a_run_that_was_killed_takes_up_its_log_where_its_checkpoint_is(tmp_path
         (tmp_path / f"{kind}_00005.pth").unlink()
     (tmp_path / "latest.ckpt").write_text("00004")
     train(config, tmp_path, checkpoints.read(tmp_path, SPEC, adversarial=True), 6)
-    assert [row["step"] for row in rows(tmp_path / "log.csv")] == ["1", "2", "3", "4", "5", "6"]
+    assert [row["step"] for row in rows_of(tmp_path / "log.csv")] == ["1", "2", "3", "4", "5", "6"]
 
 
 def test_another_seed_is_another_run() -> None:
@@ -93,7 +93,7 @@ def test_the_log_holds_means_rates_and_counts(tmp_path: Path) -> None:
     every_two = replace(CONFIG, record=replace(CONFIG.record, log=2))
     train(CONFIG, tmp_path / "each", first_state(CONFIG), 6)
     train(every_two, tmp_path / "two", first_state(CONFIG), 6)
-    each, two = rows(tmp_path / "each" / "log.csv"), rows(tmp_path / "two" / "log.csv")
+    each, two = rows_of(tmp_path / "each" / "log.csv"), rows_of(tmp_path / "two" / "log.csv")
     assert [row["step"] for row in two] == ["2", "3", "4", "6"]  # 3 ends a phase
     assert [row["phase"] for row in two] == ["1", "1", "2", "2"]
     for name in LOSSES:
@@ -119,7 +119,7 @@ def test_broken_samples_are_counted_and_each_is_said_once(tmp_path: Path) -> Non
     config = without_critic(CONFIG)
     onlooker, log = Onlooker(), Log(tmp_path, 0, tensorboard=False)
     Run(Setting(config, BrokenFeed(), tmp_path, HERE, onlooker), first_state(config), log).go(3, lambda: False)
-    assert [row["skipped"] for row in rows(tmp_path / "log.csv")] == ["1", "2", "3"]
+    assert [row["skipped"] for row in rows_of(tmp_path / "log.csv")] == ["1", "2", "3"]
     assert [line for line in onlooker.notes if "broken" in line] == [
         "skipped: clip 0.zip: broken",
         "skipped: clip 1.zip: broken",
@@ -140,7 +140,7 @@ def test_the_best_validation_is_kept(tmp_path: Path) -> None:
     """The rate is so high towards the end that the first validation is the best."""
     config = without_critic(CONFIG)
     train(config, tmp_path, first_state(config), 6)
-    found = [float(row["psnr_in_hole_db"]) for row in rows(tmp_path / "validation.csv")]
+    found = [float(row["psnr_in_hole_db"]) for row in rows_of(tmp_path / "validation.csv")]
     state = checkpoints.read(tmp_path, SPEC, adversarial=False)
     assert state.best_db == pytest.approx(max(found), rel=TOLERANCE["training log", "six digits"])
     best = torch.load(tmp_path / "best.pth", weights_only=True)["netG"]
@@ -168,7 +168,7 @@ def test_tensorboard_is_told_what_the_table_holds(tmp_path: Path) -> None:
     config = replace(CONFIG, record=replace(CONFIG.record, tensorboard=True, sheet=3))
     train(config, tmp_path, first_state(config), 3)
     events = accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
-    table = rows(tmp_path / "log.csv")
+    table = rows_of(tmp_path / "log.csv")
     for name in LOSSES:
         told = [(event.step, event.value) for event in events.Scalars(f"loss/{name}")]
         assert [step for step, _ in told] == [1, 2, 3]

@@ -18,7 +18,8 @@ from bench._gpu_steps import Figure, Outcome, Step, read_output, run, run_all, w
 from bench._gpu_table import BUSY, EXPOSED, SPEED
 from runtime.machine import Gpu
 from tests.guard.sources import ROOT
-from tests.interpreters import ENGINE_SIDE, RUN, TORCH_SIDE, answer, driver, interpreter, printed, rows_of, script
+from tests.interpreters import ENGINE_SIDE, RUN, TORCH_SIDE, answer, driver, interpreter, printed, script
+from tests.tables import rows_of
 
 H200 = Gpu("NVIDIA Made-Up", "9.0")
 ENGINES = Interpreter("ENGINE_PYTHON", "/e/python", **answer(ENGINE_SIDE, engines=True))

@@ -9,7 +9,8 @@ from bench._gpu_machine import Interpreter, Machine
 from bench._gpu_steps import Figure, Outcome
 from bench._gpu_table import BUSY, EXPOSED, SPEED, append, table
 from runtime.machine import Gpu
-from tests.interpreters import ENGINE_SIDE, TORCH_SIDE, answer, rows_of
+from tests.interpreters import ENGINE_SIDE, TORCH_SIDE, answer
+from tests.tables import rows_of
 
 ENGINES = Interpreter("ENGINE_PYTHON", "/e/python", **answer(ENGINE_SIDE, engines=True))
 TORCH = Interpreter("TORCH_PYTHON", "/t/python", **answer(TORCH_SIDE, cuda=True))

@@ -124,7 +124,7 @@ def test_the_guide_reads_the_attention_that_the_network_computes(variant: object
     assert variant in (TINY, MASKED)
     network = tiny_network(TINY if variant is TINY else MASKED)
     frames, masks = pictures(2, 3), boxes(2, 3)
-    goals = attention_goals(frames, masks, PATCHES, network._biases(masks.flatten(0, 1), 2))  # pyright: ignore[reportPrivateUsage]
+    goals = attention_goals(frames, masks, PATCHES, network.biases(masks.flatten(0, 1), 2))
     guide, seen = Guide(network), Softmaxes(network)
     with torch.no_grad():
         network(frames * (1 - masks), masks)
@@ -227,4 +227,4 @@ def test_a_guide_that_is_closed_keeps_nothing() -> None:
     guide = Guide(network)
     guide.close()
     network(pictures(1, 2))
-    assert list(guide.scores(boxes(1, 2))) == []
+    assert list(guide.looks(pictures(1, 2), boxes(1, 2))) == []

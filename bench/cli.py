@@ -24,9 +24,12 @@ from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariable
 
 import models
 from bench.clip import make_clip
-from bench.row import Outcome, Row, run_in_child
+from bench.row import INT8, Outcome, Row, run_in_child
+from calib.observe import find_clips
+from export.int8 import quantise_all
 from models._spec import ModelSpec
 from runtime import backends
+from runtime.bundle import read_bundle, write_manifest
 from runtime.program import Backend
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,6 +45,7 @@ _OTHERS = (
     "region_speed",
     "smoothing",
     "parts",
+    "int8",
     "attention",
     "looking",
     "published",
@@ -66,7 +70,8 @@ def build_parser() -> argparse.ArgumentParser:
     spec = models.get(models.DEFAULT)
     parser.add_argument("--variant", default="official", choices=[variant.name for variant in spec.variants])
     parser.add_argument("--frames", type=int, default=80, help="length of the clip (default: %(default)s)")
-    parser.add_argument("--rows", default=",".join((*_MEANING, *able)), help="which rows (default: %(default)s)")
+    narrow = [f"{name}{INT8}" for name in able if backends.get(name).memory == "host"]
+    parser.add_argument("--rows", default=",".join((*_MEANING, *able, *narrow)), help="which (default: %(default)s)")
     parser.add_argument("--csv", type=Path, default=RESULTS, help="where results are appended (default: %(default)s)")
     return parser
 
@@ -113,7 +118,20 @@ def _rows(names: Sequence[str], folder: Path, spec: ModelSpec, variant: str, fra
     bundle = folder / "bundle"
     command = [sys.executable, str(ROOT / "export.py"), str(checkpoint), "--variant", variant, "--out", str(bundle)]
     subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
-    return [Row(name, video, mask, folder / f"{name}.mp4", bundle, checkpoint, spec.name, variant) for name in names]
+    narrow = _in_int8(bundle, video) if any(name.endswith(INT8) for name in names) else bundle
+    rows: list[Row] = []
+    for name in names:
+        of = narrow if name.endswith(INT8) else bundle
+        rows.append(Row(name, video, mask, folder / f"{name}.mp4", of, checkpoint, spec.name, variant))
+    return rows
+
+
+def _in_int8(bundle: Path, clip: Path) -> Path:
+    """A copy of the bundle with every convolution in int8."""
+    narrow = bundle.with_name(f"{bundle.name}{INT8}")
+    shutil.copytree(bundle, narrow)
+    write_manifest(narrow, quantise_all(read_bundle(narrow), find_clips([clip]), lambda _: None).manifest)
+    return narrow
 
 
 def _print(console: Console, outcomes: dict[str, Outcome], variant: str) -> None:

@@ -17,6 +17,7 @@ from bench._gpu_steps import Outcome, Step, run_all
 from bench._gpu_table import append, describe, table
 from runtime.arguments import OneLineParser
 from runtime.errors import UsageError, VidmendError
+from runtime.interruption import INTERRUPTED, interruptible
 
 RESULTS = ROOT / "bench" / "gpu.csv"
 REQUIRED = "VIDMEND_REQUIRE_GPU"
@@ -59,14 +60,15 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         if options.dry_run:
             print("\n".join([describe(machine), *(_planned(step) for step in steps)]))
             return 0
-        outcomes = tuple(run_all(steps, ROOT, request.work / "logs", _say))
-        append(options.csv, machine, outcomes)
+        with interruptible():
+            outcomes = tuple(run_all(steps, ROOT, request.work / "logs", _say))
+            append(options.csv, machine, outcomes)
     except VidmendError as error:
         print(f"bench.gpu: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("bench.gpu: interrupted; what is finished is kept", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     print("\n".join(table(machine, outcomes)))
     return _verdict(machine, outcomes, required=options.require_gpu or bool(environment.get(REQUIRED)))
 

@@ -32,12 +32,10 @@ from export.checkpoint import choose_variant, load, read_checkpoint
 from models._spec import Size
 from models.sttn import SCALE, Sttn, patchify
 from runtime.errors import VidmendError
-from training.guidance import Guide, attention_goals, divergence
+from training.guidance import Guide, divergence
 from training.losses import composite
 from training.sample import Batch, Sample, batched
 from training.sheet import levels
-
-Weights = dict[str, Tensor]
 
 _NETWORK = "sttn"
 _MEASURES = ("evenness", "off", "blind")
@@ -95,15 +93,14 @@ def _looked(network: Sttn, batch: Batch) -> list[list[float]]:
     frames, masks = batch.frames, batch.masks
     guide = Guide(network)
     network(frames * (1 - masks), masks)
-    goals = attention_goals(frames, masks, network.geometry.patches)
     sights = [_shown(masks, patch) >= 0.5 for patch in network.geometry.patches]
     found: list[list[float]] = []
-    for head, scores in guide.scores(masks):
-        attention, weight = torch.softmax(scores, 2), goals[head].weight
+    for head, scores, goal in guide.looks(frames, masks):
+        attention, weight = torch.softmax(scores, 2), goal.weight
         entropy = -torch.xlogy(attention, attention).sum(2) / math.log(attention.shape[2])
         blind = torch.where(sights[head], 0, attention).sum(2)
         means = [float((each * weight).sum() / weight.sum()) for each in (entropy, blind)]
-        found.append([means[0], divergence(scores, goals[head]).item(), means[1]])
+        found.append([means[0], divergence(scores, goal).item(), means[1]])
     guide.close()
     return found
 

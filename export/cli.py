@@ -17,6 +17,7 @@ from export.options import budget_of, build_parser, engine_options, targets_of
 from runtime.bundle import read_bundle
 from runtime.engines import unverified
 from runtime.errors import UsageError, VidmendError
+from runtime.interruption import INTERRUPTED, interruptible
 from runtime.machine import gpus
 
 if TYPE_CHECKING:
@@ -33,23 +34,28 @@ def main(arguments: Sequence[str]) -> int:
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     options = build_parser().parse_args(arguments)
     try:
-        _check_triton(options)
-        if options.inspect is not None:
-            return _inspect(options.inspect)
-        if options.bundle is not None:
-            from runtime.job import find_bundle
-
-            return _serve(options, find_bundle(options.bundle), console)
-        if options.compile is not None:
-            return _compile(options, console) or _serve(options, options.compile, console)
-        _check_installed()
-        return _run(options, console)
+        with interruptible():
+            return _done(options, console)
     except VidmendError as error:
         console.print(f"export.py: {error}", markup=False)
         return error.exit_code
     except KeyboardInterrupt:
         console.print("export.py: interrupted; nothing was written")
-        return 130
+        return INTERRUPTED
+
+
+def _done(options: argparse.Namespace, console: Console) -> int:
+    _check_triton(options)
+    if options.inspect is not None:
+        return _inspect(options.inspect)
+    if options.bundle is not None:
+        from runtime.job import find_bundle
+
+        return _serve(options, find_bundle(options.bundle), console)
+    if options.compile is not None:
+        return _compile(options, console) or _serve(options, options.compile, console)
+    _check_installed()
+    return _run(options, console)
 
 
 def _inspect(root: Path) -> int:
@@ -140,7 +146,8 @@ def _report(plan: Plan, made: Exported) -> list[str]:
     ]
     files = [record for stage in manifest.stages for record in stage.files.values()]
     files += [item.file for stage in manifest.stages for item in (*stage.typed, *stage.engines)]
-    files += [stage.part.file for stage in manifest.stages if stage.part is not None]
+    parts = [stage.part for stage in manifest.stages if stage.part is not None]
+    files += [item.file for part in parts for item in (part, *part.typed)]
     size = sum(record.size_bytes for record in (*files, manifest.kernels.file))
     return [
         "graphs against PyTorch, float32:",

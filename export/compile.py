@@ -9,7 +9,7 @@ from export.choice import choose_targets
 from export.engines import Job, compile_bundle, lengths
 from export.frames import DEMO
 from export.gate import Reference
-from export.targets._target import Options
+from export.targets._target import Options, Target
 from runtime.bundle import Bundle, Compute, read_bundle
 from runtime.errors import UsageError
 
@@ -24,10 +24,15 @@ def compile_into(root: Path, targets: Sequence[str], options: Options, say: Call
     narrow: Compute | None = next((typed.compute for stage in manifest.stages for typed in stage.typed), None)
     if options.frames is not None and manifest.schedule.fixed:
         raise UsageError(f"{root}: its windows have exactly one length; --frames-range needs an export of its own")
-    chosen = choose_targets(targets, narrow or "float32", options)
+    chosen = choose_targets(targets, "float32" if narrow in (None, "int8") else narrow, options)
     if all(target.compiler is None for target in chosen):
         raise UsageError("--compile: nothing that compiles is installed; name a --target to hear what is missing")
+    plain = frozenset(target.name for target in chosen if narrow == "int8" and not _computes_int8(target, options))
     window = (manifest.schedule.targets, manifest.schedule.references)
-    return compile_bundle(
-        opened, Job(chosen, options, lengths(window, options.frames)), Reference(opened, DEMO).trial, say
-    )
+    job = Job(chosen, options, lengths(window, options.frames), plain)
+    return compile_bundle(opened, job, Reference(opened, DEMO).trial, say)
+
+
+def _computes_int8(target: Target, options: Options) -> bool:
+    """Else its engines are made from the float32 graphs, which every bundle has: int8 is CPUs' in the first place."""
+    return target.compiler is not None and target.compiler.refuse(options, "int8") is None

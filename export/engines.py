@@ -28,6 +28,7 @@ class Job:
     targets: tuple[Target, ...]
     options: Options
     lengths: Mapping[str, Sequence[int]]  # of symbolic axes: the only one, or the least, the usual and the largest
+    plain: frozenset[str] = frozenset()  # targets that take the float32 graphs although there are narrower ones
 
 
 def lengths(window: tuple[int, int], frames: tuple[int, int, int] | None) -> Mapping[str, Sequence[int]]:
@@ -79,21 +80,21 @@ def compile_bundle(opened: Bundle, job: Job, trials: Trials, say: Say) -> Bundle
 def _compile(
     folder: Path, stage: StageSpec, target: Target, compiler: Compiler, job: Job, trials: Trials, say: Say
 ) -> EngineRecord:
-    graph, compute, kept = _source(stage)
+    graph, compute, kept = _source(stage, plain=target.name in job.plain)
     order = Order(stage.name, folder / graph.path, compute, kept, shapes(stage, job.lengths), job.options)
     unfinished = folder / f".{stage.name}.{target.name}.part"
     built = compiler.build(order, unfinished, say)
     record = _record(order, target, compiler.version(), graph, built)
     ran = replace(order, options=replace(order.options, capabilities=built.capabilities))
-    record = replace(record, parity=verify(ran, compiler, unfinished, partial(_trial, trials, stage), say))
+    record = replace(record, parity=verify(ran, compiler, unfinished, partial(_trial, trials, stage, compute), say))
     path = folder / f"{stage.name}.{target.name}.{record.key[:12]}{target.suffix}"
     os.replace(unfinished, path)
     return replace(record, file=bundle.file_record(folder, path))
 
 
-def _trial(trials: Trials, stage: StageSpec, name: str) -> Trial:
-    """The stage's trial, with what its graph in int8, where it has one, loses by itself."""
-    narrow = next((typed.parity for typed in stage.typed if typed.compute == "int8"), None)
+def _trial(trials: Trials, stage: StageSpec, compute: Compute, name: str) -> Trial:
+    """The stage's trial, with what its graph in int8, where that is compiled, loses by itself."""
+    narrow = next((typed.parity for typed in stage.typed if typed.compute == compute == "int8"), None)
     return replace(trials(name), graph=narrow)
 
 
@@ -116,9 +117,9 @@ def _length(lengths: Sequence[int], index: int) -> int:
     return lengths[index] if len(lengths) > 1 else lengths[0]
 
 
-def _source(stage: StageSpec) -> tuple[FileRecord, Compute, tuple[str, ...]]:
-    """The graph that engines are compiled from: the half one where there is one."""
-    for typed in stage.typed:
+def _source(stage: StageSpec, *, plain: bool) -> tuple[FileRecord, Compute, tuple[str, ...]]:
+    """The graph that engines are compiled from: the narrower one where there is one, unless it is to be `plain`."""
+    for typed in () if plain else stage.typed:
         return typed.file, typed.compute, typed.kept_float32
     graph = stage.files.get(GRAPH.name)
     if graph is None:

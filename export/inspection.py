@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from export import targets
 from export.targets._target import Options
-from runtime.bundle import PART, Bundle, EngineRecord, FileRecord, ParityRecord, StageSpec, TensorSpec, read_bundle
+from runtime.bundle import (
+    PART,
+    Bundle,
+    EngineRecord,
+    FileRecord,
+    ParityRecord,
+    StageSpec,
+    TensorSpec,
+    TypedGraph,
+    read_bundle,
+)
 from runtime.engines import Machine, remedy, unverified, why_not
 from runtime.errors import FileDamaged, FileMissing
 from runtime.machine import Gpu, gpus
@@ -46,12 +56,12 @@ def _lines(bundle: Bundle, machines: dict[str, Machine]) -> Iterator[str]:
     for stage in manifest.stages:
         yield ""
         yield f"{stage.name}: {_ports(stage.inputs)} -> {_ports(stage.outputs)}"
-        yield from _graphs(bundle, stage, [record for record in manifest.parity if record.stage == stage.name])
+        of_stage = [record for record in manifest.parity if record.stage == stage.name]
+        yield from _graphs(bundle, stage.files, of_stage, stage.typed)
         if stage.part is not None:
-            yield f"  parts     {_file(bundle, stage.part.file)}"
-            for record in manifest.parity:
-                if record.stage == f"{stage.name}{PART}":
-                    yield f"            {_parity(record)}"
+            of_part = [record for record in manifest.parity if record.stage == f"{stage.name}{PART}"]
+            yield "  parts of its picture:"
+            yield from _graphs(bundle, {"onnx": stage.part.file}, of_part, stage.part.typed)
         for engine in stage.engines:
             yield from _engine(bundle, stage, engine, machines)
     compiled = {engine.target for stage in manifest.stages for engine in stage.engines}
@@ -61,12 +71,14 @@ def _lines(bundle: Bundle, machines: dict[str, Machine]) -> Iterator[str]:
             yield f"{name} cannot run this bundle here. {remedy(bundle, machines[name])}"
 
 
-def _graphs(bundle: Bundle, stage: StageSpec, parity: list[ParityRecord]) -> Iterator[str]:
-    for target, record in stage.files.items():
+def _graphs(
+    bundle: Bundle, files: Mapping[str, FileRecord], parity: Sequence[ParityRecord], narrower: Sequence[TypedGraph]
+) -> Iterator[str]:
+    for target, record in files.items():
         yield f"  {target:<9} {_file(bundle, record)}"
     for record in parity:
         yield f"            {_parity(record)}"
-    for typed in stage.typed:
+    for typed in narrower:
         yield f"  {typed.compute:<9} {_file(bundle, typed.file)}"
         yield f"            {_parity(typed.parity)}"
         kept = f"{len(typed.kept_float32)} ({', '.join(typed.kept_float32[:3])} ...)" if typed.kept_float32 else "none"

@@ -66,9 +66,8 @@ class _Backend:
         return (str(library.__version__), *able, *(f"{name}={os.environ.get(name, '')}" for name in _LIMITS))
 
     def precision(self, asked: Precision, compute: Compute = "float32") -> str:
-        if asked == "auto" and "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            return "bf16"
-        return "fp32"
+        able = core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        return "bf16" if asked == "auto" and "BF16" in able and not _below_avx512() else "fp32"
 
     def open(self, request: Request) -> _Program:
         library = _library()
@@ -89,6 +88,12 @@ class _Backend:
                 f"{str(error).strip().splitlines()[-1]} Try --backend onnxruntime, or upgrade openvino."
             ) from error
         return _Program(library, program, request.stage)
+
+
+def _below_avx512() -> bool:
+    """Whether a limit of instructions leaves no kernels for bf16: OpenVINO names it all the same, and then fails."""
+    limits = [os.environ.get(name, "").upper() for name in _LIMITS]
+    return any(limit.startswith(("SSE", "AVX")) and not limit.startswith(("AVX512", "AVX10")) for limit in limits)
 
 
 def _library() -> Any:

@@ -39,9 +39,10 @@ LANES = [
 
 
 class Noting:
-    """A backend, and the sizes of what it opened of the decoder."""
+    """A backend, and the sizes of what it opened of the decoder; `exact`: what is not in int8 is in float32."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, exact: bool = False) -> None:
+        self._exact = exact
         self._inner = backends.get(name)
         self.target, self.rank, self.graphs = self._inner.target, self._inner.rank, self._inner.graphs
         self.memory: Memory = self._inner.memory
@@ -52,7 +53,7 @@ class Noting:
     def open(self, request: Request) -> Program:
         if request.stage.name == "decoder":
             self.opened.append((request.sizes.get("h", 0), request.sizes.get("w", 0)))
-        return self._inner.open(request)
+        return self._inner.open(replace(request, precision="fp32") if self._exact else request)
 
 
 def changing_holes(width: int, height: int) -> list[Hole]:
@@ -105,11 +106,14 @@ def test_frames_are_those_of_whole_pictures(
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 def test_parts_in_int8_are_of_whole_pictures_in_int8(backend: str, made: Made) -> None:
-    """And nearer to them than to parts in float32, which is what a wrong scale or a float layer would change."""
-    partly, wholly = Noting(backend), Noting(backend)
+    """And nearer to them than to parts in float32, which is what a wrong scale or a float layer would change.
+
+    In bf16 the rest of the network rounds more coarsely than that, where the processor has it.
+    """
+    partly, wholly, other = (Noting(backend, exact=True) for _ in range(3))
     found = run(made.bundle, partly, Settings(), WHOLE, 1)
     wanted = run(without_parts(made.bundle), wholly, Settings(), WHOLE, 1)
-    mixed = run(with_parts_in_float32(made.bundle), Noting(backend), Settings(), WHOLE, 1)
+    mixed = run(with_parts_in_float32(made.bundle), other, Settings(), WHOLE, 1)
     difference = np.abs(found.astype(int) - wanted)
     assert len(partly.opened) > 2
     assert wholly.opened == [(0, 0)]

@@ -9,7 +9,6 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 import tempfile
 import textwrap
 from collections.abc import Sequence
@@ -17,22 +16,17 @@ from datetime import datetime, timezone
 from importlib import import_module
 from pathlib import Path
 
-import torch
 from rich.console import Console
 from rich.table import Table
-from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]  (typed in part)
 
 import models
+from bench.bundles import ROOT, exported, in_int8, random_weights
 from bench.clip import make_clip
 from bench.row import INT8, Outcome, Row, run_in_child
-from calib.observe import find_clips
-from export.int8 import quantise_all
 from models._spec import ModelSpec
 from runtime import backends
-from runtime.bundle import read_bundle, write_manifest
 from runtime.program import Backend
 
-ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results.csv"
 BASELINE = "eager"
 _MEANING = {BASELINE: "PyTorch eager fp32, schedule reference", "compiled": "PyTorch bf16 compiled, schedule steady"}
@@ -46,6 +40,7 @@ _OTHERS = (
     "smoothing",
     "parts",
     "int8",
+    "types",
     "attention",
     "looking",
     "published",
@@ -111,27 +106,14 @@ def main(arguments: Sequence[str]) -> int:
 
 def _rows(names: Sequence[str], folder: Path, spec: ModelSpec, variant: str, frames: int) -> list[Row]:
     video, mask = make_clip(folder, frames)
-    checkpoint = folder / "random.safetensors"
-    chosen = spec.variant(variant)
-    torch.manual_seed(0)
-    save_file(chosen.build(chosen.size).state_dict(), checkpoint)
-    bundle = folder / "bundle"
-    command = [sys.executable, str(ROOT / "export.py"), str(checkpoint), "--variant", variant, "--out", str(bundle)]
-    subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
-    narrow = _in_int8(bundle, video) if any(name.endswith(INT8) for name in names) else bundle
+    checkpoint = random_weights(folder, variant)
+    bundle = exported(checkpoint, variant, folder / "bundle")
+    narrow = in_int8(bundle, video) if any(name.endswith(INT8) for name in names) else bundle
     rows: list[Row] = []
     for name in names:
         of = narrow if name.endswith(INT8) else bundle
         rows.append(Row(name, video, mask, folder / f"{name}.mp4", of, checkpoint, spec.name, variant))
     return rows
-
-
-def _in_int8(bundle: Path, clip: Path) -> Path:
-    """A copy of the bundle with every convolution in int8."""
-    narrow = bundle.with_name(f"{bundle.name}{INT8}")
-    shutil.copytree(bundle, narrow)
-    write_manifest(narrow, quantise_all(read_bundle(narrow), find_clips([clip]), lambda _: None).manifest)
-    return narrow
 
 
 def _print(console: Console, outcomes: dict[str, Outcome], variant: str) -> None:

@@ -145,5 +145,7 @@ TOLERANCE: dict[tuple[str, str], float] = {
     # the same in int8: what crosses a rounding there is a step of int8, which convolutions spread
     ("part", "int8 levels"): 2,  # measured 0
     ("part", "int8 share of samples"): 1e-3,  # measured 0; 0.02 with parts in float32
+    # the encoder of the shipped weights on the demo clip
+    ("types", "fp32 db"): 100.0,  # measured 125 and above
     ("int8 frames", "levels"): 12,  # of 255, of the tiny network's fills against float32's; measured 5
 }

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from runtime import cores
+from runtime.backends._graph_ports import check_ports
 from runtime.bundle import Compute, StageSpec
 from runtime.device import Memory, Stream, host_array
 from runtime.errors import BackendUnavailable, first_line
@@ -52,8 +53,13 @@ class _Backend:
         if importlib.util.find_spec("openvino") is None:
             return "the package openvino is not installed: pip install openvino."
         try:
-            _library()
-        except (ImportError, OSError) as error:  # what it links to is missing
+            core()
+        except (
+            ImportError,
+            OSError,
+            AttributeError,
+            RuntimeError,
+        ) as error:  # what it links to is missing, or of another release
             return f"openvino cannot be imported ({first_line(error)}): pip install --force-reinstall openvino."
         return None
 
@@ -80,14 +86,14 @@ class _Backend:
             settings["INFERENCE_NUM_THREADS"] = str(threads)
         try:
             model = core().read_model(str(request.path))
+            check_ports(request, _ports(model.inputs), _ports(model.outputs))
             fix_sizes(library, model, request)
-            program = compiled(model, settings)
-        except RuntimeError as error:
+            return _Program(library, compiled(model, settings), request.stage)
+        except (RuntimeError, MemoryError) as error:
             raise BackendUnavailable(
                 f"{request.path}: OpenVINO {library.__version__} cannot load this graph: "
-                f"{str(error).strip().splitlines()[-1]} Try --backend onnxruntime, or upgrade openvino."
+                f"{_last_line(error)} Try --backend onnxruntime, or upgrade openvino."
             ) from error
-        return _Program(library, program, request.stage)
 
 
 def _below_avx512() -> bool:
@@ -115,14 +121,30 @@ def compiled(model: Any, settings: Mapping[str, str]) -> Any:
     """`model` ready to run on the CPU; raises `RuntimeError`.
 
     Where attention fits into memory its two products are left unfused: in float32 OpenVINO's plain products are the
-    faster ones (docs/measurements.md, Layers).  In a window of any length they would need scores of any size, and how
-    it is in bf16 nobody has measured: there OpenVINO does as it likes.  So it does with int8, where it does not fuse
-    them anyway, and where this setting made it compute something else altogether (2026.4; docs/adr/0015).
+    faster ones (docs/measurements.md, Layers).  In a window of any length they would need scores of any size.  In bf16
+    they are hardly faster without AMX, and nobody has measured them with it; and they round the scores, which costs
+    5 dB of the transformer's signal to noise (ibid., Types).  With int8 OpenVINO does not fuse them anyway, and this setting made it compute something else
+    altogether (2026.4; docs/adr/0015).
     """
     if settings.get("INFERENCE_PRECISION_HINT") == "f32" and not model.is_dynamic() and not _quantised(model):
         with suppress(RuntimeError):  # of a release that does not know the setting; another error comes again below
             return core().compile_model(model, "CPU", {**settings, "SNIPPETS_MODE": "DISABLE"})
     return core().compile_model(model, "CPU", settings)
+
+
+def _ports(ports: Any) -> dict[str, list[int | None] | None]:
+    """The shape of each port by all of its names."""
+    found: dict[str, list[int | None] | None] = {}
+    for port in ports:
+        shape = port.get_partial_shape()
+        sides = [side.get_length() if side.is_static else None for side in shape] if shape.rank.is_static else None
+        found.update({str(name): sides for name in port.get_names()})
+    return found
+
+
+def _last_line(error: Exception) -> str:
+    """What the library's error says last, which is the reason."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
 
 
 def _quantised(model: Any) -> bool:

@@ -15,6 +15,7 @@ from calib.thresholds import RULES
 from export.int8 import quantise_all
 from runtime.bundle import write_manifest
 from tests.quantised import Made, copied, quiet
+from tests.tolerances import TOLERANCE
 
 BENCH = Path(__file__).resolve().parents[2] / "bench"
 LISTED = re.findall(r"^  bench\.py (\w+)", build_parser().format_help(), re.MULTILINE)
@@ -70,3 +71,22 @@ def test_each_step_of_int8_has_its_noise_and_its_time(made: Made, capsys: pytest
 def test_int8_cannot_be_taken_apart_where_there_is_none(any_window: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["int8", str(any_window), "no-clip.mp4"]) == 2
     assert "has no graphs in int8; export one with --int8" in capsys.readouterr().err
+
+
+def test_every_type_computes_the_stage_and_says_how_well(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = "PyTorch eager fp32,onnxruntime fp32,openvino fp32"
+    assert main(["types", "--stage", "encoder", "--runs", "1", "--rows", rows]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
+    assert [row[0] for row in cells] == rows.split(",")
+    assert all(float(row[1]) > 0 and float(row[2]) > 0 for row in cells)
+    eager, first, second = (row[3] for row in cells)
+    assert eager == ""
+    assert min(float(first), float(second)) > TOLERANCE["types", "fp32 db"]
+
+
+def test_a_type_that_cannot_be_had_is_one_line_with_those_that_can(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["types", "--stage", "encoder", "--rows", "openvino fp8"]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "row 'openvino fp8': there are here: PyTorch eager fp32, " in told

@@ -9,19 +9,20 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from math import ceil
 from pathlib import Path
 from statistics import median
 
-from bench._gpu_spy import COPIES, Interval, Seen, Spy, exposed, length, within
+from bench._gpu_spy import COPIES, Interval, Seen, Spy, copies, exposed, free, length, within
 from bench._gpu_steps import Figure, write_output
 from bench._gpu_table import BUSY, EXPOSED, SPEED
 from calib.clips import read_masked, whole_frame
 from runtime import backends
 from runtime.bundle import read_bundle
-from runtime.device import Device, Form, Stream, Tensor
+from runtime.device import Device, Stream
+from runtime.program import Tensors
 from runtime.session import Session, Settings
 from runtime.video import Encoding, open_work, open_writer, probe
 
@@ -37,20 +38,20 @@ def main(name: str, clip: Path, bundle: Path) -> None:
     if reason := backend.why_not():
         raise SystemExit(f"backend '{name}': {reason}")
     spy = Spy(backend)
-    session = Session(read_bundle(bundle), spy.backend(), Settings(), spy.make_device())
-    run_clip(session, clip)
-    passes = [run_clip(session, clip) for _ in range(PASSES)]
-    device, clock = spy.device, spy.clock
-    if device is None or clock is None:
-        raise RuntimeError(f"the session of {name} opened no device")
-    frames, span = sorted(passes, key=lambda each: each[1][1] - each[1][0])[PASSES // 2]  # the median pass
-    seconds = span[1] - span[0]
-    figures = [Figure(SPEED, frames / seconds, "", f"median of {PASSES} passes of {frames} frames, file to file")]
-    busy = {stage: list(within(found, span)) for stage, found in clock.intervals.items()}
-    figures += occupancy(busy, seconds)
-    for stage, seen in spy.programs.items():
-        figures.append(Figure(stage, stage_ms(seen, device, ROTATED_BYTES), "ms", _shape(seen)))
-    print(write_output(figures, session.precision))
+    with Session(read_bundle(bundle), spy.backend(), Settings(), spy.make_device()) as session:
+        run_clip(session, clip)
+        passes = [run_clip(session, clip) for _ in range(PASSES)]
+        device, clock = spy.device, spy.clock
+        if device is None or clock is None:
+            raise RuntimeError(f"the session of {name} opened no device")
+        frames, span = sorted(passes, key=lambda each: each[1][1] - each[1][0])[PASSES // 2]  # the median pass
+        seconds = span[1] - span[0]
+        figures = [Figure(SPEED, frames / seconds, "", f"median of {PASSES} passes of {frames} frames, file to file")]
+        busy = {stage: list(within(found, span)) for stage, found in clock.intervals.items()}
+        figures += occupancy(busy, seconds)
+        for stage, seen in spy.programs.items():
+            figures.append(Figure(stage, stage_ms(seen, device, ROTATED_BYTES), "ms", _shape(seen)))
+        print(write_output(figures, session.precision))
 
 
 def run_clip(session: Session, clip: Path) -> tuple[int, Interval]:
@@ -85,19 +86,22 @@ def occupancy(busy: Mapping[str, list[Interval]], seconds: float) -> list[Figure
 
 def stage_ms(seen: Seen, device: Device, rotated_bytes: int) -> float:
     """Milliseconds of a call: the median of rounds, each through copies of its tensors that fill `rotated_bytes`."""
-    tensors = [*seen.inputs.values(), *seen.outputs.values()]
+    inputs, outputs = seen.tensors
+    tensors = [*inputs.values(), *outputs.values()]
     sets = max(2, min(_MOST_SETS, ceil(rotated_bytes / sum(tensor.nbytes for tensor in tensors))))
     with device.bound():
         stream = device.stream("alone")
+        calls: list[tuple[Tensors, Tensors]] = []
         try:
-            calls = [(_copies(seen.inputs, device, stream), _copies(seen.outputs, device, stream)) for _ in range(sets)]
+            calls += [(copies(inputs, device, stream), copies(outputs, device, stream)) for _ in range(sets)]
             rounds = [_round(seen, calls, stream) for _ in range(_ROUNDS + 2)]
         finally:
             stream.close()
+            free([each for call in calls for each in call], device)
     return 1000 * median(rounds[2:]) / sets
 
 
-def _round(seen: Seen, calls: list[tuple[dict[str, Tensor], dict[str, Tensor]]], stream: Stream) -> float:
+def _round(seen: Seen, calls: Sequence[tuple[Tensors, Tensors]], stream: Stream) -> float:
     """Seconds for all calls, enqueued at once and waited for."""
     stream.mark().wait()
     begun = time.perf_counter()
@@ -105,18 +109,6 @@ def _round(seen: Seen, calls: list[tuple[dict[str, Tensor], dict[str, Tensor]]],
         seen.program.enqueue(inputs, outputs, stream)
     stream.mark().wait()
     return time.perf_counter() - begun
-
-
-def _copies(tensors: Mapping[str, Tensor], device: Device, stream: Stream) -> dict[str, Tensor]:
-    """The tensors again, with the numbers of a real call: how long a GPU takes depends on them."""
-    made: dict[str, Tensor] = {}
-    for name, tensor in tensors.items():
-        if not tensor.shape:  # the length of an axis, which stays on the host
-            made[name] = tensor
-            continue
-        made[name] = device.allocate(Form(tensor.shape, tensor.dtype.name))
-        stream.copy(tensor, made[name])
-    return made
 
 
 def _shape(seen: Seen) -> str:

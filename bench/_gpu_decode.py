@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -43,7 +44,13 @@ def main(work: Path, *, on_gpu: bool) -> int:
     """Make the clips where they are not there, decode each; returns the exit code."""
     folder = work / "decode"
     folder.mkdir(parents=True, exist_ok=True)
-    nvdec = Nvdec(open_device("cuda", Clock(), 2)) if on_gpu else None
+    if not on_gpu:
+        return _measure(folder, None)
+    with closing(open_device("cuda", Clock(), 2)) as device:
+        return _measure(folder, Nvdec(device))
+
+
+def _measure(folder: Path, nvdec: Nvdec | None) -> int:
     figures: list[Figure] = []
     for form in FORMS:
         path = folder / f"{form.height}.mp4"
@@ -60,7 +67,7 @@ def main(work: Path, *, on_gpu: bool) -> int:
             if nvdec.stopped or not same:
                 print(f"{form.name}: {(*nvdec.stopped, 'frames differ from the CPU')[0]}", file=sys.stderr)
                 return 1
-    print(write_output(figures, "" if on_gpu else "the CPU alone"))
+    print(write_output(figures, "the CPU alone" if nvdec is None else ""))
     return 0
 
 

@@ -27,11 +27,12 @@ from runtime.canvas import DeviceCanvas, Easel
 from runtime.clip import Staged, View
 from runtime.clock import Clock
 from runtime.composite import Finish, composite
-from runtime.device import Form, Launch, Pool, Stream, Tensor, host_array
+from runtime.device import Form, Launch, Stream, Tensor, host_array
 from runtime.frame import RGB, Colour, Frame, Hole, Layout, Plane
 from runtime.holes import cover
 from runtime.patch import Crop, Patch
 from runtime.pixels import normalise, shrink
+from runtime.pool import Pool
 from runtime.regions import Region
 from runtime.schedule import FrameWindow
 from runtime.streams import open_streams

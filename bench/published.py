@@ -59,9 +59,9 @@ def _compare(clip: Path, count: int, backend_name: str) -> None:
     masks = [mask_of(masked) for masked in clean]
     frames = [frame_of(picture, index) for index, picture in enumerate(pictures)]
     chosen = backends.choose(backend_name, bundle, "fp32")
-    session = Session(bundle, chosen.backend, Settings(schedule="reference", precision="fp32"))
-    restored = session.restore(map(Masked, frames, masks), [whole])
-    found = [np.stack(done.frame.planes, -1) for done in restored]
+    with Session(bundle, chosen.backend, Settings(schedule="reference", precision="fp32")) as session:
+        restored = session.restore(map(Masked, frames, masks), [whole])
+        found = [np.stack(done.frame.planes, -1) for done in restored]
     wanted = published(_network(bundle.manifest.variant), pictures, _bytes(masks), rule.width, rule.height)
     difference = np.abs(np.stack(found).astype(int) - np.stack(wanted)).max(axis=-1)
     print(

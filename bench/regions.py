@@ -81,10 +81,10 @@ def main(arguments: Sequence[str]) -> int:
         shapes = [shape for shape in SHAPES if shape.name in options.shapes.split(",")]
         ways = [(way, parse_way(way)) for way in options.ways.split(",")]
         bundle = read_bundle(find_bundle(options.bundle))
-        meter = Meter(bundle, backends.choose(options.backend, bundle, "fp32").backend)
-        print(f"{'clip':16} {'from':>5} {'hole':12} {'way':12} {'regions':>7} {'scale':>5} {'dB':>6} {'detail':>6}")
-        for clip in options.clips:
-            meter.measure(clip, shapes, ways)
+        with closing(Meter(bundle, backends.choose(options.backend, bundle, "fp32").backend)) as meter:
+            print(f"{'clip':16} {'from':>5} {'hole':12} {'way':12} {'regions':>7} {'scale':>5} {'dB':>6} {'detail':>6}")
+            for clip in options.clips:
+                meter.measure(clip, shapes, ways)
     except VidmendError as error:
         print(f"bench.regions: {error}", file=sys.stderr)
         return error.exit_code
@@ -113,6 +113,10 @@ class Meter:
     def __init__(self, bundle: Bundle, backend: Backend) -> None:
         self._stride = bundle.manifest.schedule.neighbour_stride
         self._session = Session(bundle, backend, Settings(precision="fp32"))
+
+    def close(self) -> None:
+        """Let go of the session."""
+        self._session.close()
 
     def measure(self, clip: str, shapes: Sequence[Shape], ways: Sequence[tuple[str, Choice]]) -> None:
         """Every shape in every way, on one clip."""

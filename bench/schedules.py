@@ -56,9 +56,9 @@ def _print_table(clips: Sequence[Path], count: int, bundle: Bundle, backend_name
         holes = [replaced_in_whole(masked, bundle.manifest.pixels) for masked in clip_masked]
         row: list[float] = []
         for name in schedule.NAMES:
-            session = Session(bundle, backend, Settings(schedule=name, precision="fp32"))
-            repaired = session.restore(clip_masked, [whole_frame(clip_masked[0].frame)])
-            row.append(psnr_in_hole((picture_of(done.frame) for done in repaired), truth, holes))
+            with Session(bundle, backend, Settings(schedule=name, precision="fp32")) as session:
+                repaired = session.restore(clip_masked, [whole_frame(clip_masked[0].frame)])
+                row.append(psnr_in_hole((picture_of(done.frame) for done in repaired), truth, holes))
         row.append(psnr_in_hole(map(telea, truth, holes), truth, holes))
         rows.append(row)
         print(f"{clip.stem:16} {len(truth):>6} " + " ".join(f"{value:>10.2f}" for value in row), flush=True)

@@ -62,11 +62,12 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         bundle = read_bundle(find_bundle(options.bundle))
-        session = Session(bundle, backends.choose(options.backend, bundle, "fp32").backend, Settings(precision="fp32"))
-        print(f"{'scene':28} {'radius':>6} {'warping error':>14} {'PSNR dB':>8} {'ms a frame':>11}")
-        for clip in options.clips:
-            for scene in _scenes(clip, options.frames, bundle):
-                _print_rows(scene, session, bundle.manifest.pixels)
+        backend = backends.choose(options.backend, bundle, "fp32").backend
+        with Session(bundle, backend, Settings(precision="fp32")) as session:
+            print(f"{'scene':28} {'radius':>6} {'warping error':>14} {'PSNR dB':>8} {'ms a frame':>11}")
+            for clip in options.clips:
+                for scene in _scenes(clip, options.frames, bundle):
+                    _print_rows(scene, session, bundle.manifest.pixels)
     except VidmendError as error:
         print(f"bench.smoothing: {error}", file=sys.stderr)
         return error.exit_code

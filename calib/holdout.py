@@ -36,19 +36,20 @@ def fill(
 
     As many as a full window has targets and references, since libraries run full windows with kernels of their own.
     """
-    network = Network(Session(bundle, backend, Settings(precision=precision, dilate=0)))
-    phase = f"filling the hold-out, {network.session.precision}"
-    rule = bundle.manifest.schedule
-    found: list[Filled] = []
-    for number, clip in enumerate(clips):
-        progress(phase, number, len(clips))
-        truth, holes = holed_clip(clip.path, bundle, rule.targets + rule.references)
-        pictures = list(network(truth, holes))
-        middle = len(truth) // 2
-        quality = psnr_in_hole(pictures, truth, holes)
-        found.append(Filled(clip, truth[middle], holes[middle], pictures[middle], quality))
-    progress(phase, len(clips), len(clips))
-    return tuple(found)
+    with Session(bundle, backend, Settings(precision=precision, dilate=0)) as session:
+        network = Network(session)
+        phase = f"filling the hold-out, {network.session.precision}"
+        rule = bundle.manifest.schedule
+        found: list[Filled] = []
+        for number, clip in enumerate(clips):
+            progress(phase, number, len(clips))
+            truth, holes = holed_clip(clip.path, bundle, rule.targets + rule.references)
+            pictures = list(network(truth, holes))
+            middle = len(truth) // 2
+            quality = psnr_in_hole(pictures, truth, holes)
+            found.append(Filled(clip, truth[middle], holes[middle], pictures[middle], quality))
+        progress(phase, len(clips), len(clips))
+        return tuple(found)
 
 
 def drop_db(exact: Sequence[Filled], found: Sequence[Filled]) -> float:

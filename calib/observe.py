@@ -45,7 +45,7 @@ def find_clips(paths: Sequence[Path]) -> tuple[Clip, ...]:
     """Videos and those in folders, each once; raises `UsageError` when one is not there or a folder has none."""
     found: dict[str, Clip] = {}
     for path in paths:
-        videos = sorted(item for item in path.iterdir() if item.suffix in VIDEOS) if path.is_dir() else [path]
+        videos = sorted(item for item in path.iterdir() if item.suffix.lower() in VIDEOS) if path.is_dir() else [path]
         if not videos:
             raise UsageError(f"{path}: no video in it; wanted files that end in {', '.join(sorted(VIDEOS))}")
         for video in videos:
@@ -77,14 +77,15 @@ def observe(
     """
     frames = _frames(tapped)
     tally = _Tally()
-    network = Network(Session(tapped, _Observing(backend, tally), Settings(precision="fp32", dilate=0)))
     records: list[ClipRecord] = []
-    for number, clip in enumerate(clips):
-        progress(f"calibrating on {clip.path.name}", number, len(clips))
-        tally.clip = clip.path.name
-        pictures, holes = holed_clip(clip.path, tapped, frames)
-        deque(network(pictures, holes), maxlen=0)
-        records.append(ClipRecord(clip.path.name, clip.sha256, len(pictures)))
+    with Session(tapped, _Observing(backend, tally), Settings(precision="fp32", dilate=0)) as session:
+        network = Network(session)
+        for number, clip in enumerate(clips):
+            progress(f"calibrating on {clip.path.name}", number, len(clips))
+            tally.clip = clip.path.name
+            pictures, holes = holed_clip(clip.path, tapped, frames)
+            deque(network(pictures, holes), maxlen=0)
+            records.append(ClipRecord(clip.path.name, clip.sha256, len(pictures)))
     ranges = tuple(tally.ranges[key] for key in sorted(tally.ranges))
     return RangeTable(graphs, tuple(sorted(records, key=lambda record: (record.sha256, record.name))), ranges)
 

@@ -11,11 +11,12 @@ import numpy as np
 from runtime import kernels
 from runtime.blend import Blend, samples, weight_of
 from runtime.bundle import PixelRule
-from runtime.device import Buffer, Form, HostArray, Kernels, Pool
+from runtime.device import Form, HostArray, Kernels
 from runtime.frame import RGB
 from runtime.kernels import Visit
 from runtime.numbers import floats
 from runtime.parts import Part
+from runtime.pool import Buffer, Pool
 from runtime.resize import Area
 from runtime.schedule import FrameWindow
 from runtime.streams import Streams

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from runtime._clip_frames import WaitingFrames
 from runtime.bundle import PixelRule
 from runtime.clock import Clock
-from runtime.device import Buffer
 from runtime.frame import RGB, Frame, Hole, Masked
 from runtime.holes import cover
 from runtime.patch import Crop
 from runtime.pixels import shrink
+from runtime.pool import Buffer
 from runtime.regions import Region
 
 Keeps = Callable[[int], bool]  # whether a later window may look at the frame of this index

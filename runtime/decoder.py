@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 
 from runtime._composite.layers import read_of
 from runtime.bundle import PartSpec, StageSpec
-from runtime.device import Buffer, Form, Pool, Stream, Tensor, host_array
+from runtime.device import Form, Stream, Tensor, host_array
 from runtime.errors import ManifestInvalid
 from runtime.frame import Hole
 from runtime.parts import Geometry, Part, interpolations, part_for
 from runtime.patch import Crop
+from runtime.pool import Buffer, Pool
 from runtime.program import Program
 
 Sizes = Mapping[str, int]

@@ -5,11 +5,17 @@ Note [Order between streams]
     `ready` to its stream's mark, and whoever reads it waits for that first.  Whoever reads it says with `hold` when it
     is through.  A lease may end before that: before it is written again its stream waits for all that still hold.
     One thread, which enqueues, touches pools, buffers and the streams' face; no lock is needed for them.
+
+Note [Who owns what]
+    What lies on a device has one owner that ends it, in a thread that may use the device, and in this order: streams
+    come to rest; programs forget the graphs that they recorded; streams free their events and pinned memory; pools
+    free their buffers.  That much ends with a clip.  Programs, kernels and the device itself end with the session.
+    Nothing waits for Python to find out that nobody needs it: the last to hold it may be an error's traceback, or
+    another thread.  What ends late, or after the device was lost, never hides the first error.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -24,8 +30,6 @@ HostArray = npt.NDArray[Any]
 Shape = tuple[int, ...]
 Memory = Literal["host", "cuda"]
 MEMORIES: tuple[Memory, ...] = ("host", "cuda")
-
-_SPARES = 2  # buffers of one form that are not leased but still held: one is used while the other one is refilled
 
 
 class Tensor(Protocol):
@@ -105,8 +109,12 @@ class Stream(Protocol):
         """Drop what is enqueued; events that it led to raise for whoever waits for them.  Returns at once."""
         ...
 
+    def rest(self) -> None:
+        """Cancel, and wait until nothing of the stream's runs any more; raises what it could not be ended for."""
+        ...
+
     def close(self) -> None:
-        """Cancel, and wait until the stream is at rest."""
+        """Rest, and give back what the stream holds; raises as `rest`.  A second time it does nothing."""
         ...
 
 
@@ -153,7 +161,11 @@ class Device(Protocol):
         ...
 
     def allocate(self, form: Form) -> Tensor:
-        """New memory with undefined contents; raises `DeviceFailed` when there is too little."""
+        """New memory with undefined contents; raises `DeviceFull` when there is too little, or `DeviceFailed`."""
+        ...
+
+    def free(self, tensor: Tensor) -> None:
+        """End what `allocate` gave, which nobody works on any more; for a thread that may use the device."""
         ...
 
     def stream(self, name: str) -> Stream:
@@ -170,6 +182,10 @@ class Device(Protocol):
 
     def kernels(self, image: Callable[[], KernelImage]) -> Kernels | None:
         """The kernels of `image`, loaded; None where NumPy does their work.  Raises `DeviceFailed`, or as `image`."""
+        ...
+
+    def close(self) -> None:
+        """Free whatever is left of all this: streams, kernels, memory, and then the device itself; never fails."""
         ...
 
 
@@ -193,97 +209,6 @@ class Reached:
 
 
 REACHED = Reached()
-
-
-class Buffer:
-    """Memory on lease from a pool; `release` gives it back, after which nobody may enqueue work on it."""
-
-    __slots__ = ("_holds", "_pool", "form", "ready", "tensor", "writer")
-
-    def __init__(self, tensor: Tensor, form: Form, writer: Stream, pool: Pool) -> None:
-        self.tensor = tensor
-        self.form = form
-        self.writer = writer  # the one stream that ever writes here, in one lease after another
-        self.ready: Event = REACHED  # when what was last written is there
-        self._pool = pool
-        self._holds: list[Event] = []
-
-    def rows(self, begin: int, end: int) -> Tensor:
-        """`begin` to `end` of the first axis."""
-        part: Tensor = self.tensor[begin:end]
-        return part
-
-    def hold(self, event: Event) -> None:
-        """Nobody may write here before `event`, even if the lease ends sooner."""
-        if not event.done():
-            self._holds = [held for held in self._holds if not held.done()]
-            self._holds.append(event)
-
-    def held(self) -> bool:
-        """Whether somebody still reads."""
-        return not all(event.done() for event in self._holds)
-
-    def reopen(self) -> None:
-        """Let the writer write again, but nothing before everybody else is through."""
-        for event in self._holds:
-            self.writer.wait(event)
-        self._holds.clear()
-
-    def release(self) -> None:
-        """Return the memory to the pool."""
-        self._pool.put(self)
-
-
-class Pool:
-    """Buffers by form and by the stream that writes them; for each as many as were ever on lease at once, and two more.
-
-    Streams do not share buffers: one would wait until what another one did there is read, and so for no reason.
-    Not thread-safe: a pool belongs to the one thread that enqueues.
-    """
-
-    def __init__(self, device: Device) -> None:
-        self._device = device
-        self._free: dict[tuple[Form, Stream], deque[Buffer]] = {}  # in the order in which they came back
-        self._leased: set[int] = set()
-        self._leased_bytes = 0
-
-    @property
-    def leased(self) -> int:
-        """How many buffers have not come back."""
-        return len(self._leased)
-
-    @property
-    def leased_bytes(self) -> int:
-        """The memory of those buffers."""
-        return self._leased_bytes
-
-    def take(self, form: Form, stream: Stream) -> Buffer:
-        """A buffer with undefined contents, for `stream` to write."""
-        buffer = self._free_one(form, stream) or Buffer(self._device.allocate(form), form, stream, self)
-        buffer.reopen()
-        self._leased.add(id(buffer))
-        self._leased_bytes += buffer.tensor.nbytes
-        return buffer
-
-    def put(self, buffer: Buffer) -> None:
-        """Take `buffer` back; raises `ValueError` when it is not on lease."""
-        if id(buffer) not in self._leased:
-            raise ValueError("a buffer was released that is not on lease from this pool")
-        self._leased.remove(id(buffer))
-        self._leased_bytes -= buffer.tensor.nbytes
-        self._free.setdefault((buffer.form, buffer.writer), deque()).append(buffer)
-
-    def _free_one(self, form: Form, stream: Stream) -> Buffer | None:
-        """The last one that came back and is not held; the first one when enough of them are; None: make another."""
-        free = self._free.get((form, stream))
-        if not free:
-            return None
-        for place in range(len(free) - 1, -1, -1):
-            if not free[place].held():
-                buffer = free[place]
-                del free[place]
-                return buffer
-        return free.popleft() if len(free) >= _SPARES else None
 
 
 def host_array(tensor: Tensor) -> HostArray:

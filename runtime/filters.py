@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from kernels.resize import taps_of
-from runtime.device import Buffer, Kernels, Pool, Stream
+from runtime.device import Kernels, Stream
 from runtime.kernels import Axis
 from runtime.parcel import Parcel
+from runtime.pool import Buffer, Pool
 
 _MOST = 128  # filters, some 30 kB each; a crop takes up to four, and crops come and go
 

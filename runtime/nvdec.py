@@ -22,6 +22,7 @@ import numpy as np
 
 from runtime._device.gpu import CudaTensor
 from runtime._nvdec_words import Overheard
+from runtime.afterwards import afterwards
 from runtime.device import Device, Event, HostArray
 from runtime.frame import Layout, Plane
 
@@ -188,11 +189,11 @@ class NvdecVideo:
     def close(self) -> None:
         """Drop what is under way and free the decoder, behind what its stream still does."""
         self._coming.clear()
-        with self._device.bound():
+        with self._device.bound(), afterwards(self._stream.close):
             try:
-                self._stream.close()
+                self._stream.rest()
             finally:
-                self._decoder = None
+                self._decoder = None  # while there is the stream that it knows
 
     def _fed(self, data: HostArray, number: int, under_way: int) -> list[Picture]:
         packet = self._calls.packet()

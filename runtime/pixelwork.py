@@ -6,23 +6,25 @@ NumPy does on the host; where a device has kernels they do, and give the same by
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 from kernels import record
 from runtime._composite.device import DeviceComposite
+from runtime.afterwards import afterwards
 from runtime.blend import CentredAverage, PublishedAverage
 from runtime.bundle import Bundle, PixelRule
 from runtime.canvas import Canvas, DeviceCanvas, Easel, HostCanvas
 from runtime.clip import Staged
 from runtime.clock import Clock
 from runtime.composite import Finish, composite
-from runtime.device import Device, Form, KernelImage, Pool, Stream
+from runtime.device import Device, Form, KernelImage, Stream
 from runtime.errors import KernelsUnfit
 from runtime.frame import Frame
 from runtime.parts import Part
 from runtime.patch import Patch
+from runtime.pool import Pool
 from runtime.regions import Region
 from runtime.upload import Uploader
 
@@ -36,6 +38,7 @@ class Ends:
 
     views: Callable[[Iterable[Staged], Sequence[Region], Stream], Iterable[Staged]]
     canvas: Callable[[Part | None], Canvas]  # for whatever of the pictures is decoded
+    close: Callable[[], None]  # called when nothing runs any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +65,20 @@ class PixelWork:
         """Whether the device makes the encoder's input, so that the host needs no views for it."""
         return self._kernels is not None
 
-    def ends(self) -> Ends:
-        """For one run, and for the one thread that enqueues."""
+    def ends(self, beside: Pool) -> Ends:
+        """For one run, and for the one thread that enqueues, whose other pool is `beside`."""
         rule, halving = self._manner.rule, self._manner.halving
         if self._kernels is None:
             make_blend = PublishedAverage if halving else CentredAverage
-            return Ends(lambda staged, regions, upload: staged, lambda part: HostCanvas(make_blend(), rule, part))
-        pool = Pool(self._device)
+            return Ends(
+                lambda staged, regions, upload: staged,
+                lambda part: HostCanvas(make_blend(), rule, part),
+                lambda: None,
+            )
+        pool = Pool(self._device, beside)
         easel = Easel(self._kernels, rule, halving, pool)
         uploader = Uploader(self._kernels, rule, self._manner.pixels, pool)
-        return Ends(uploader.views, lambda part: DeviceCanvas(easel))  # a device decodes whole pictures
+        return Ends(uploader.views, lambda part: DeviceCanvas(easel), pool.close)  # a device decodes whole pictures
 
     @contextmanager
     def compositing(self) -> Generator[Compose, None, None]:
@@ -81,7 +88,7 @@ class PixelWork:
             yield self._on_host
             return
         made = DeviceComposite(self._device, self._kernels, self._manner.rule, finish.feather, self._clock)
-        with closing(made):
+        with afterwards(made.close):
             yield made.composite
 
     def _on_host(self, frame: Frame, patches: Sequence[Patch]) -> Frame:

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from types import TracebackType
+from weakref import WeakSet
 
 from runtime._clip_frames import Again, Room, WaitingFrames
+from runtime._session_stages import Stages, Ties
+from runtime.afterwards import afterwards
 from runtime.ahead import ahead
-from runtime.bundle import Bundle, Compute, StageSpec, TensorSpec
+from runtime.bundle import Bundle
 from runtime.clip import Agenda, Preparing, Staged, prepare, shots
 from runtime.clock import Clock
 from runtime.composite import Finish
-from runtime.decoder import Decoder, Parts, geometry_of
-from runtime.device import Device, Form, Pool
+from runtime.decoder import Decoder
+from runtime.device import Device
 from runtime.devices import MakeDevice, open_device
+from runtime.errors import DeviceFailed
 from runtime.frame import Frame, Masked
-from runtime.numbers import NUMPY_NAMES
 from runtime.patch import Painted, Patch
 from runtime.pixelwork import Compose, Manner, PixelWork
-from runtime.program import Arithmetic, Backend, Precision, Program, Request, narrowest
+from runtime.pool import Pool
+from runtime.program import Arithmetic, Backend, Precision, narrowest
 from runtime.regions import Region
-from runtime.schedule import Quality, Schedule, make_schedule
+from runtime.schedule import Quality, make_schedule
 from runtime.smooth import smoothed
-from runtime.sources import Source, find_sources, part_source, types_of
-from runtime.stages import Encoder, Filled, Forms, Painter, collect, encode, paint, transform, visits
+from runtime.sources import find_sources, types_of
+from runtime.stages import Encoder, Filled, Painter, collect, encode, paint, transform, visits
 from runtime.streams import open_streams
-from runtime.transformer import Transformer
 
 _STAGED_AHEAD = 4  # frames prepared before the network asks for them
 _FILLED_AHEAD = 8  # frames painted before the writer asks for them
@@ -62,7 +65,10 @@ class Restored:
 
 
 class Session:
-    """One bundle on one backend; `restore` may be called for one clip after another."""
+    """One bundle on one backend; `restore` may be called for one clip after another.
+
+    A context manager: what it has on a device ends when it is closed, see Note [Who owns what] in device.py.
+    """
 
     def __init__(
         self, bundle: Bundle, backend: Backend, settings: Settings, make_device: MakeDevice = open_device
@@ -74,22 +80,49 @@ class Session:
         self._schedule = make_schedule(settings.schedule, bundle.manifest.schedule, settings.quality)
         self.clock = Clock()
         self._windows = windows_of(backend, settings)
-        self._device = make_device(backend.memory, self.clock, self._windows)
+        self._clips: WeakSet[Generator[Restored, None, None]] = WeakSet()
+        self._closed = False
         arithmetic = settings.arithmetic or narrowest(precision_of(bundle, settings))
         sources = find_sources(bundle, backend, arithmetic)
-        self._ties = _Ties()
-        stages = _Stages(bundle, backend, sources, arithmetic.precision, settings, self._ties)
-        with self._device.bound():
-            self._encoder = stages.open("encoder", {"B": 1})
-            decoder = stages.open("decoder", {"B": 1})
-        self._transformer = stages.transformer(self._schedule)
-        self._forms = stages.forms(self._encoder.compute, decoder.compute)
-        parts = None if self._schedule.to_the_letter else stages.parts(settings.feather)
-        self._decoder = Decoder(decoder, self._forms.features, self._forms.picture, parts)
-        manner = Manner(self._rule, self._forms.pixels, self._schedule.to_the_letter, finish)
-        self._work = PixelWork(self._device, bundle, manner, self.clock)
+        self._ties = Ties()
         self.picture = (self._rule.width, self._rule.height)  # what the network sees at once, in pixels
         self.precision = types_of(backend, arithmetic.precision, sources)  # for people
+        how = (arithmetic.precision, settings.cuda_graph, settings.threads)
+        self._device = make_device(backend.memory, self.clock, self._windows)
+        stages = Stages(bundle, backend, sources, *how, self._ties, self._device.allocate)
+        try:
+            with self._device.bound():
+                self._encoder = stages.open("encoder", {"B": 1})
+                decoder = stages.open("decoder", {"B": 1})
+            self._transformer = stages.transformer(self._schedule)
+            self._forms = stages.forms(self._encoder.compute, decoder.compute)
+            parts = None if self._schedule.to_the_letter else stages.parts(settings.feather)
+            self._decoder = Decoder(decoder, self._forms.features, self._forms.picture, parts)
+            manner = Manner(self._rule, self._forms.pixels, self._schedule.to_the_letter, finish)
+            self._work = PixelWork(self._device, bundle, manner, self.clock)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the clips that are under way, then end programs, kernels and device; a second time it does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        for clip in list(self._clips):
+            clip.close()
+        with suppress(DeviceFailed), self._device.bound():
+            self._ties.end()
+        self._ties.end()  # where a GPU that is lost cannot even be bound
+        self._device.close()
 
     @property
     def device(self) -> Device:
@@ -111,6 +144,13 @@ class Session:
         clip of which too many would have to wait in memory.  Reading and the network run in threads of their own;
         closing the iterator stops them.
         """
+        restored = self._restored(clip, regions, start, again)
+        self._clips.add(restored)
+        return restored
+
+    def _restored(
+        self, clip: Iterable[Masked], regions: Sequence[Region], start: int, again: Again | None
+    ) -> Generator[Restored, None, None]:
         settings = self._settings
         paint_from = max(0, start - settings.smooth)
         reach = self._schedule.reach_frames
@@ -141,14 +181,16 @@ class Session:
         return self.clock.timed("smooth", smoothed(self.clock.apart(painted), self._settings.smooth))
 
     def _filled(self, prepared: Generator[Staged, None, None], regions: Sequence[Region]) -> Iterator[Filled]:
-        forms, schedule, pool, ends = self._forms, self._schedule, Pool(self._device), self._work.ends()
+        forms, schedule, pool = self._forms, self._schedule, Pool(self._device)
+        ends = self._work.ends(pool)
         encoder = Encoder(self._encoder, self._rule, forms, pool, _FEATURE_BYTES)
         painter = Painter(self._decoder, ends.canvas, pool)
         with (
             closing(ahead(prepared, _STAGED_AHEAD)) as staged,
             self._device.bound(),
-            self._ties.rested(),
-            open_streams(self._device) as streams,
+            afterwards(pool.close),
+            afterwards(ends.close),
+            open_streams(self._device, self._ties.rested()) as streams,
         ):
             shown = iter(ends.views(staged, regions, streams.upload))
             encoded = encode(visits(shots(shown, regions), schedule), encoder, schedule, streams)
@@ -178,79 +220,3 @@ def _joined(filled: Iterable[Filled], waiting: WaitingFrames, first: int) -> Ite
 
 def _restored(item: Painted, compose: Compose) -> Restored:
     return Restored(compose(item.frame, item.patches), item.frame, item.patches)
-
-
-@dataclass(frozen=True, slots=True)
-class _Ties:
-    """What programs have to say, and what they have to do when a clip is done."""
-
-    notes: list[str] = field(default_factory=list[str])
-    at_rest: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
-
-    @contextmanager
-    def rested(self) -> Generator[None, None, None]:
-        """Inside it programs run; afterwards, when nothing of theirs does, they are told so."""
-        try:
-            yield
-        finally:
-            for call in self.at_rest:
-                call()
-
-
-@dataclass(frozen=True, slots=True)
-class _Stages:
-    """What opens the bundle's stages; knows no session, so that a session is freed as soon as it is dropped."""
-
-    bundle: Bundle
-    backend: Backend
-    sources: Mapping[str, Source]
-    precision: Precision
-    settings: Settings
-    ties: _Ties
-
-    def open(self, name: str, sizes: Mapping[str, int]) -> Program:
-        return self._opened(self.bundle.stage(name), self.sources[name], sizes)
-
-    def parts(self, feather: int) -> Parts | None:
-        """How parts of pictures are decoded; None where the bundle or the backend cannot, or not as exactly."""
-        stage, source = self.bundle.stage("decoder"), part_source(self.bundle, self.backend, self.sources)
-        if source is None or stage.part is None:
-            return None
-        geometry = geometry_of(stage, stage.part, str(self.bundle.root))
-        narrowed = replace(stage, inputs=stage.part.inputs, outputs=stage.part.outputs)
-        return Parts(geometry, partial(self._opened, narrowed, source), feather)
-
-    def _opened(self, stage: StageSpec, source: Source, sizes: Mapping[str, int]) -> Program:
-        ties = self.ties
-        if source.doubt is not None:
-            ties.notes.append(source.doubt)
-        request = Request(
-            source.path,
-            stage,
-            sizes,
-            self.precision,
-            source.compute,
-            self.settings.cuda_graph,
-            ties.notes.append,
-            ties.at_rest.append,
-            self.settings.threads,
-        )
-        return self.backend.open(request)
-
-    def transformer(self, schedule: Schedule) -> Transformer:
-        stage, rule = self.bundle.stage("transformer"), self.bundle.manifest.schedule
-        return Transformer(stage, rule, schedule.full_window, partial(self.open, "transformer"))
-
-    def forms(self, encoded: Compute, decoded: Compute) -> Forms:
-        """By the types of what goes in and out of the encoder's and the decoder's program."""
-        encoder, decoder = self.bundle.stage("encoder"), self.bundle.stage("decoder")
-        return Forms(
-            _of_one(encoder.inputs[0], encoded),
-            _of_one(encoder.outputs[0], encoded),
-            _of_one(decoder.outputs[0], decoded),
-        )
-
-
-def _of_one(spec: TensorSpec, compute: Compute) -> Form:
-    """A tensor whose first axis is the batch, for a batch of one."""
-    return Form((1, *(int(size) for size in spec.shape[1:])), NUMPY_NAMES[compute])

@@ -20,12 +20,13 @@ from runtime.bundle import PixelRule
 from runtime.canvas import Canvas
 from runtime.clip import Lane, Shot, View
 from runtime.decoder import Decoder
-from runtime.device import Buffer, Event, Form, HostArray, Pool, Stream
+from runtime.device import Event, Form, HostArray, Stream
 from runtime.frame import RGB, Hole
 from runtime.numbers import as_floats
 from runtime.parts import Part
 from runtime.patch import Crop, Patch
 from runtime.pixels import normalise
+from runtime.pool import Buffer, Pool
 from runtime.program import Program
 from runtime.schedule import Schedule, Step, steps
 from runtime.streams import Streams

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 
+from runtime.afterwards import afterwards
 from runtime.device import Device, Stream
 
 
@@ -21,18 +22,19 @@ class Streams:
 
 
 @contextmanager
-def open_streams(device: Device) -> Generator[Streams, None, None]:
+def open_streams(device: Device, rested: AbstractContextManager[None] | None = None) -> Generator[Streams, None, None]:
     """Streams for the calling thread, which may use the device meanwhile; afterwards nothing of theirs runs any more.
 
     Whatever is still enqueued then is dropped.  All are cancelled before the first is waited for, since one may wait
-    for another.
+    for another.  `rested` is left when all are at rest and none is closed yet: programs may know a stream.
     """
-    with device.bound(), ExitStack() as closed, ExitStack() as cancelled:
+    with device.bound(), ExitStack() as closed, rested or nullcontext(), ExitStack() as at_rest, ExitStack() as stopped:
 
         def opened(name: str) -> Stream:
             stream = device.stream(name)
-            closed.callback(stream.close)
-            cancelled.callback(stream.cancel)
+            closed.enter_context(afterwards(stream.close))
+            at_rest.enter_context(afterwards(stream.rest))
+            stopped.callback(stream.cancel)
             return stream
 
         yield Streams(

@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from runtime.bundle import ScheduleRule, StageSpec
-from runtime.device import Array, Buffer, Form, HostArray, Pool, Stream, Tensor
+from runtime.device import Array, Form, HostArray, Stream, Tensor
 from runtime.frame import Hole
 from runtime.keys import Slots, key_biases
 from runtime.numbers import NUMPY_NAMES, as_floats
+from runtime.pool import Buffer, Pool
 from runtime.program import Program
 
 Sizes = Mapping[str, int]

@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from runtime import kernels
 from runtime.bundle import PixelRule
 from runtime.clip import Staged, View
-from runtime.device import Buffer, Form, Kernels, Pool, Stream
+from runtime.device import Form, Kernels, Stream
 from runtime.filters import Filters
 from runtime.frame import Frame
 from runtime.parcel import Parcel, Parts, pack
 from runtime.patch import Crop
+from runtime.pool import Buffer, Pool
 from runtime.regions import Region
 
 

@@ -88,7 +88,9 @@ def open_work(out: Path, fingerprint: str, *, resume: bool, overwrite: bool) -> 
         try:
             _settle(folder, fingerprint, resume=resume, overwrite=overwrite)
         except BaseException:
-            lock.close()
+            with lock, suppress(OSError):
+                if fresh:
+                    _remove(folder)
             raise
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from None

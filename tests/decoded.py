@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -52,10 +52,10 @@ SOUND = {
 def nvdec_of(library: FakeNvdec) -> Generator[Nvdec, None, None]:
     """The library on its device, every access checked; afterwards no thread of it is left."""
     before = threading.active_count()
-    with installed(library.cuda), with_nvdec(library):
-        device = Watched(open_device("cuda", Clock(), 2))
+    with installed(library.cuda), with_nvdec(library), closing(Watched(open_device("cuda", Clock(), 2))) as device:
         library.wrote = device.wrote
         yield Nvdec(device)
+        assert library.cuda.lost or not library.cuda.owned.alive, "videos that are closed have nothing any more"
     assert threading.active_count() == before
 
 

@@ -15,7 +15,6 @@ from typing import Any
 
 from runtime.bundle import Compute
 from runtime.device import (
-    Buffer,
     Device,
     Event,
     Form,
@@ -28,6 +27,7 @@ from runtime.device import (
     Tensor,
 )
 from runtime.engines import Machine
+from runtime.pool import Buffer
 from runtime.program import Backend, Precision, Program, Request, Tensors
 
 Times = dict[str, int]  # by stream, how many of its accesses have happened before
@@ -53,6 +53,7 @@ class Ledger:
         self.checked = 0
         self._accesses: list[_Access] = []
         self._host: Times = {}  # what the enqueuing thread has waited for, and with it whatever it enqueues
+        self._resting: set[str] = set()  # streams of which nothing runs any more
 
     def passed_host(self, times: Mapping[str, int]) -> None:
         _merge(self._host, times)
@@ -73,6 +74,22 @@ class Ledger:
         self._accesses = [old for old in self._accesses if (old.stream, old.first, old.end, old.writes) != _key(new)]
         self._accesses.append(new)
         self.checked += 1
+
+    def begun(self, stream: str) -> None:
+        self._resting.discard(stream)
+
+    def rested(self, stream: str) -> None:
+        self._resting.add(stream)
+
+    def freed(self, tensor: Tensor) -> None:
+        """Raises `Hazard` where a stream may still work there, for all that the thread knows that frees."""
+        first = _address(tensor)
+        end = first + tensor.nbytes
+        for old in self._accesses:
+            known = old.stream in self._resting or self._host.get(old.stream, 0) >= old.time
+            if old.first < end and first < old.end and not known:
+                raise Hazard(f"what {old.stream} {'writes' if old.writes else 'reads'} is freed")
+        self._accesses = [old for old in self._accesses if old.end <= first or end <= old.first]
 
 
 class CheckedEvent:
@@ -95,6 +112,7 @@ class CheckedStream:
     def __init__(self, name: str, inner: Stream, ledger: Ledger, *, deaf: bool) -> None:
         self.name, self.inner, self.times = name, inner, Times()
         self._ledger, self._deaf = ledger, deaf
+        ledger.begun(name)
 
     def touch(self, reads: Mapping[Any, Tensor], writes: Mapping[Any, Tensor]) -> None:
         """A program's or a kernel's accesses."""
@@ -139,8 +157,13 @@ class CheckedStream:
     def cancel(self) -> None:
         self.inner.cancel()
 
+    def rest(self) -> None:
+        self.inner.rest()
+        self._ledger.rested(self.name)
+
     def close(self) -> None:
         self.inner.close()
+        self._ledger.rested(self.name)
 
 
 class CheckedDevice:
@@ -163,6 +186,13 @@ class CheckedDevice:
     def allocate(self, form: Form) -> Tensor:
         self._allocated.append(self._inner.allocate(form))
         return self._allocated[-1]
+
+    def free(self, tensor: Tensor) -> None:
+        self.ledger.freed(tensor)
+        self._inner.free(tensor)
+
+    def close(self) -> None:
+        self._inner.close()
 
     def stream(self, name: str) -> Stream:
         return CheckedStream(name, self._inner.stream(name), self.ledger, deaf=name == self._deaf)

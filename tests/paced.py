@@ -124,7 +124,10 @@ def small_bundle(folder: Path) -> Bundle:
         files = {"onnx": file_record(folder, graph)}
         return replace(stage, inputs=inputs, outputs=outputs, files=files, typed=(), part=None)
 
-    write_manifest(folder, replace(opened.manifest, stages=tuple(map(emptied, opened.manifest.stages))))
+    rule = opened.manifest.pixels
+    pixels = replace(rule, width=min(rule.width, _LONGEST), height=min(rule.height, _LONGEST))
+    stages = tuple(map(emptied, opened.manifest.stages))
+    write_manifest(folder, replace(opened.manifest, stages=stages, pixels=pixels))
     return read_bundle(folder)
 
 

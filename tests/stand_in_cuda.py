@@ -11,10 +11,8 @@ import ctypes
 import itertools
 import sys
 import threading
-import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from queue import SimpleQueue
 from types import ModuleType
 from typing import Any
 from unittest.mock import patch
@@ -25,16 +23,21 @@ from runtime._device.gpu import CudaTensor
 from runtime.bundle import Compute
 from runtime.device import HostArray, Memory, Stream, Tensor
 from runtime.program import Program, Request, Tensors
+from tests.stand_in_driver import (
+    LOST,
+    DeviceAllocation,
+    DriverContexts,
+    DriverDevice,
+    DriverEvent,
+    DriverStream,
+    Error,
+    FakeStream,
+    OutOfMemory,
+    PinnedAllocation,
+)
 from tests.stand_in_kernels import FakeModule, is_fatbin
+from tests.stand_in_owned import Owned
 from tests.stand_ins import Mixing, MixingProgram
-
-
-class Error(Exception):
-    """pycuda.driver.Error."""
-
-
-class OutOfMemory(Error):
-    """pycuda.driver.MemoryError."""
 
 
 class FakeCuda:
@@ -46,16 +49,24 @@ class FakeCuda:
         lost_after: int | None = None,
         delays: Sequence[float] = (0.0,),
         driver_version: int = 13000,
+        unbindable: str = "",
+        pinned_bytes: int = 1 << 30,
     ) -> None:
+        """`unbindable`: "push" or "pop", what threads other than the one that makes it cannot do with the context."""
         self.driver_version, self.context = driver_version, 4711
-        self.free_bytes = memory_bytes
+        self.free_bytes, self.free_pinned_bytes = memory_bytes, pinned_bytes
+        self._unbindable = (unbindable, threading.current_thread())
         self.allocated: list[HostArray] = []  # kept: streams know addresses, and CUDA frees behind what they still do
         self.left = lost_after
         self.delays = itertools.cycle(delays)
         self.streams: dict[int, FakeStream] = {}
         self.here = _Contexts()
+        self.owned = Owned(lambda: self.here.depth > 0, lambda: self._told)
+        self._told = False  # whether somebody knows that it is lost
+        self.freed: list[tuple[int, int]] = []  # addresses where there was memory once
         self.lock = threading.Lock()
         self.launched: dict[str, int] = {}  # how often each kernel was
+        self.refused = set[str]()  # kernels that the driver does not launch
 
     def module(self) -> ModuleType:
         """To be found as pycuda.driver."""
@@ -63,29 +74,53 @@ class FakeCuda:
             "Error": Error,
             "MemoryError": OutOfMemory,
             "init": lambda: None,
-            "Device": lambda number: _Device(self),
-            "Context": _Popper(self),
-            "Stream": lambda flags=0: FakeStream(self, flags),
-            "Event": lambda flags=0: FakeEvent(self),
-            "mem_alloc": lambda size: _Allocation(self, size),
+            "Device": lambda number: DriverDevice(self),
+            "Context": DriverContexts(self),
+            "Stream": lambda flags=0: DriverStream(self, flags),
+            "Event": lambda flags=0: DriverEvent(self),
+            "mem_alloc": lambda size: DeviceAllocation(self, size),
             "pagelocked_empty": self._pinned,
-            "memcpy_dtod_async": lambda to, of, size, stream: stream.put(lambda: _move(bytes_at(of, size), to)),
-            "memcpy_htod_async": lambda to, array, stream: stream.put(lambda: _move(_bytes_of(array), to)),
+            "memcpy_dtod_async": lambda to, of, size, stream: stream.put(
+                lambda: np.copyto(self._memory(to, size), self._memory(of, size))
+            ),
+            "memcpy_htod_async": lambda to, array, stream: stream.put(
+                lambda: np.copyto(self._memory(to, array.nbytes), _bytes_of(array))
+            ),
             "memcpy_dtoh_async": lambda array, of, stream: stream.put(
-                lambda: np.copyto(_bytes_of(array), bytes_at(of, array.nbytes))
+                lambda: np.copyto(_bytes_of(array), self._memory(of, array.nbytes))
             ),
             "module_from_buffer": self._module,
             "get_driver_version": lambda: self.driver_version,
-            "memset_d8_async": lambda to, value, size, stream: stream.put(lambda: bytes_at(to, size).fill(value)),
+            "memset_d8_async": lambda to, value, size, stream: stream.put(lambda: self._memory(to, size).fill(value)),
         }
         module = ModuleType("pycuda.driver")
         for name, value in names.items():
             setattr(module, name, value)
         return module
 
+    @property
+    def lost(self) -> bool:
+        """Whether it answers nothing but errors."""
+        return self.left is not None and self.left < 0
+
+    def binds(self, how: str) -> None:
+        """The calling thread makes the context current, or not; raises where it cannot."""
+        self.here.depth += 1 if how == "push" else -1
+        if self._unbindable[0] == how and threading.current_thread() is not self._unbindable[1]:
+            self.here.depth = 0
+            raise Error("cuCtxPushCurrent failed: invalid device context")
+
     def need_context(self) -> None:
+        """Raises where a call would fail, whatever is called."""
         if not self.here.depth:
             raise Error("cuCtxGetCurrent failed: invalid device context")
+        if self.lost:
+            raise self.told(Error(LOST))
+
+    def told(self, error: Error) -> Error:
+        """What a caller gets of a GPU that is lost, and knows it from then on."""
+        self._told = True
+        return error
 
     def operate(self) -> None:
         """Raises when the GPU is lost."""
@@ -93,7 +128,12 @@ class FakeCuda:
             if self.left is not None:
                 self.left -= 1
                 if self.left < 0:
-                    raise Error("cuEventSynchronize failed: unspecified launch failure")
+                    raise Error(LOST)
+
+    def _memory(self, address: int, size: int) -> HostArray:
+        if any(first < address + size and address < end for first, end in self.freed):
+            self.owned.fault("memory is used that was freed")
+        return bytes_at(address, size)
 
     def _module(self, data: bytes) -> FakeModule:
         self.need_context()
@@ -101,103 +141,10 @@ class FakeCuda:
             raise Error("cuModuleLoadDataEx failed: the provided PTX was compiled with an unsupported toolchain.")
         if not is_fatbin(data):
             raise Error("cuModuleLoadDataEx failed: device kernel image is invalid")
-        return FakeModule(self.launched, Error)
+        return FakeModule(self.launched, self.refused, Error, self.owned)
 
     def _pinned(self, shape: tuple[int, ...], dtype: Any) -> HostArray:
-        self.need_context()
-        return np.full(shape, 77, dtype)
-
-
-class FakeStream:
-    """A thread; `handle` leads back to it."""
-
-    def __init__(self, cuda: FakeCuda, flags: int) -> None:
-        cuda.need_context()
-        assert flags == 1, "a blocking stream would wait for the default stream"
-        self.cuda = cuda
-        self.handle = 1 + len(cuda.streams)
-        cuda.streams[self.handle] = self
-        self.error: Error | None = None
-        self.recording: list[Callable[[], None]] | None = None  # what is put while a graph is captured
-        self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-
-    def put(self, operation: Callable[[], None]) -> None:
-        self.cuda.need_context()
-        if self.error is not None:
-            raise self.error
-        if self.recording is None:
-            self._queue.put(operation)
-        else:
-            self.recording.append(operation)
-
-    def wait_for_event(self, event: FakeEvent) -> None:
-        if event.recorded:
-            self.put(event.pass_by)
-
-    def synchronize(self) -> None:
-        self.cuda.need_context()
-        reached = threading.Event()
-        self._queue.put(reached.set)
-        reached.wait()
-        if self.error is not None:
-            raise self.error
-
-    def end(self) -> None:
-        self._queue.put(None)
-        self._thread.join()
-
-    def _serve(self) -> None:
-        while (operation := self._queue.get()) is not None:
-            time.sleep(next(self.cuda.delays))
-            operation()
-
-
-class FakeEvent:
-    """Passed when its stream came to it."""
-
-    def __init__(self, cuda: FakeCuda) -> None:
-        cuda.need_context()
-        self._cuda = cuda
-        self.recorded = False
-        self.passed = threading.Event()
-        self._error: Error | None = None
-        self._at = 0.0
-
-    def record(self, stream: FakeStream) -> FakeEvent:
-        self.recorded = True
-        stream.put(lambda: self._pass(stream))
-        return self
-
-    def pass_by(self) -> None:
-        """Wait, whatever became of it, as another stream does."""
-        self.passed.wait()
-
-    def query(self) -> bool:
-        self._cuda.need_context()
-        self._raise()
-        return self.passed.is_set()
-
-    def synchronize(self) -> None:
-        self._cuda.need_context()
-        self.passed.wait()
-        self._raise()
-
-    def time_since(self, other: FakeEvent) -> float:
-        return (self._at - other._at) * 1000
-
-    def _pass(self, stream: FakeStream) -> None:
-        self._at = time.perf_counter()
-        try:
-            self._cuda.operate()
-        except Error as error:
-            self._error = stream.error = error
-        self.passed.set()
-
-    def _raise(self) -> None:
-        if self._error is not None:
-            raise self._error
+        return np.asarray(PinnedAllocation(self, shape, dtype))
 
 
 class MixingOnCuda(Mixing):
@@ -229,11 +176,12 @@ class _MixingProgram:
 
 @contextmanager
 def installed(cuda: FakeCuda) -> Generator[None, None, None]:
-    """`cuda` as the driver; its threads end with it."""
+    """`cuda` as the driver; its threads end with it, and everything else is to have ended before."""
     modules = {"pycuda": ModuleType("pycuda"), "pycuda.driver": cuda.module()}
     try:
         with patch.dict(sys.modules, modules):
             yield
+        cuda.owned.check()
     finally:
         for stream in cuda.streams.values():
             stream.end()
@@ -241,42 +189,6 @@ def installed(cuda: FakeCuda) -> Generator[None, None, None]:
 
 class _Contexts(threading.local):
     depth = 0
-
-
-class _Device:
-    def __init__(self, cuda: FakeCuda) -> None:
-        self._cuda, self.handle = cuda, cuda.context
-
-    def name(self) -> str:
-        return "Fake GPU"
-
-    def retain_primary_context(self) -> _Device:
-        return self
-
-    def push(self) -> None:
-        self._cuda.here.depth += 1
-
-
-class _Popper:
-    def __init__(self, cuda: FakeCuda) -> None:
-        self._cuda = cuda
-
-    def pop(self) -> None:
-        self._cuda.need_context()
-        self._cuda.here.depth -= 1
-
-
-class _Allocation:
-    def __init__(self, cuda: FakeCuda, size: int) -> None:
-        cuda.need_context()
-        if size > cuda.free_bytes:
-            raise OutOfMemory("cuMemAlloc failed: out of memory")
-        cuda.free_bytes -= size
-        self._bytes = np.full(size, 77, np.uint8)
-        cuda.allocated.append(self._bytes)
-
-    def __int__(self) -> int:
-        return int(self._bytes.ctypes.data)
 
 
 def bytes_at(address: int, size: int) -> HostArray:
@@ -293,7 +205,3 @@ def _seen(tensor: Tensor) -> HostArray:
 
 def _bytes_of(array: HostArray) -> HostArray:
     return array.reshape(-1).view(np.uint8)
-
-
-def _move(source: HostArray, address: int) -> None:
-    bytes_at(address, source.nbytes)[:] = source

@@ -16,7 +16,8 @@ class FakeGraphs:
 
     def __init__(self, cuda: FakeCuda, fails: str = "") -> None:
         self._cuda, self._fails = cuda, fails
-        self._recorded: dict[int, list[Callable[[], None]]] = {}
+        self._recorded: dict[int, list[Callable[[], object]]] = {}
+        self._owned: dict[tuple[str, int], int] = {}
         self.calls: Counter[str] = Counter()
 
     @property
@@ -50,17 +51,26 @@ class FakeGraphs:
         assert found.recording is not None
         graph._obj.value = 1000 + self.calls["cuStreamBeginCapture_v2"]
         self._recorded[graph._obj.value] = found.recording
+        self._make("graph", graph._obj.value)
         found.recording = None
 
     def _cuGraphInstantiateWithFlags(self, executable: Any, graph: Any, flags: Any) -> None:  # noqa: N802
         executable._obj.value = graph.value
+        self._make("executable graph", graph.value)
 
     def _cuGraphLaunch(self, executable: Any, stream: Any) -> None:  # noqa: N802
         for operation in self._recorded[executable.value]:
             self._cuda.streams[stream.value].put(operation)
 
     def _cuGraphExecDestroy(self, executable: Any) -> None:  # noqa: N802
-        assert executable.value in self._recorded
+        self._end("executable graph", executable.value)
 
     def _cuGraphDestroy(self, graph: Any) -> None:  # noqa: N802
         del self._recorded[graph.value]
+        self._end("graph", graph.value)
+
+    def _make(self, kind: str, handle: int) -> None:
+        self._owned[kind, handle] = self._cuda.owned.make(kind)
+
+    def _end(self, kind: str, handle: int) -> None:
+        self._cuda.owned.end(self._owned.pop((kind, handle)), silently=True)

@@ -36,6 +36,7 @@ class Faults:
     context: str | None = None  # the library's words when a context is made
     fails_at: int | None = None  # the call of execute_async_v3, of any engine, that fails
     uncapturable: int = 0  # how often a context says that it cannot be captured yet
+    keeps_nothing: bool = False  # whether what was compiled cannot be had
 
 
 @dataclass
@@ -48,6 +49,7 @@ class FakeTensorRt:
     contexts: list[_Context] = field(default_factory=list["_Context"])
     runs: int = 0
     compiled: int = 0  # engines whose kernels were in no cache
+    trusted: int = 0  # plans whose own code was run on the host
 
     def module(self, name: str) -> ModuleType:
         """To be found as tensorrt or tensorrt_rtx."""
@@ -57,6 +59,7 @@ class FakeTensorRt:
             "__version__": self.version,
             "ILogger": _Logger,
             "Runtime": partial(_Runtime, self),
+            "ExecutionContextAllocationStrategy": _STRATEGIES,
         }
         for key, value in members.items():
             setattr(module, key, value)
@@ -77,6 +80,7 @@ def machine_with(library: FakeTensorRt, driver: FakeGraphs, name: str = "tensorr
             patch("runtime.backends._trt_graphs.load_driver", lambda: driver),
         ):
             yield
+        library.cuda.owned.check()
     finally:
         for key, value in before.items():
             sys.modules.pop(key)
@@ -84,6 +88,9 @@ def machine_with(library: FakeTensorRt, driver: FakeGraphs, name: str = "tensorr
                 sys.modules[key] = value
         for stream in library.cuda.streams.values():
             stream.end()
+
+
+_STRATEGIES = enumeration("ExecutionContextAllocationStrategy", "STATIC", "ON_PROFILE_CHANGE", "USER_MANAGED")
 
 
 class _Logger:
@@ -94,8 +101,13 @@ class _Logger:
 
 
 class _Runtime:
+    """Refuses attributes that it does not know, as bindings do."""
+
+    __slots__ = ("_library", "_logger", "engine_host_code_allowed")
+
     def __init__(self, library: FakeTensorRt, logger: Any) -> None:
         self._library, self._logger = library, logger
+        self.engine_host_code_allowed = False
 
     def deserialize_cuda_engine(self, plan: bytes) -> _Engine | None:
         self._library.cuda.need_context()
@@ -106,7 +118,14 @@ class _Runtime:
             self._logger.log(_Logger.ERROR, "Serialization assertion failed.\nMagic tag does not match")
             self._logger.log(_Logger.ERROR, "Engine deserialization failed.")
             return None
-        if read["version"] != self._library.version:
+        if read["host code"] and not self.engine_host_code_allowed:
+            self._logger.log(
+                _Logger.ERROR,
+                "Cannot deserialize engine with lean runtime since IRuntime::getEngineHostCodeAllowed() is false.",
+            )
+            return None
+        self._library.trusted += self.engine_host_code_allowed
+        if read["version"] != self._library.version and not read["host code"]:
             self._logger.log(_Logger.ERROR, "Version tag does not match")
             return None
         return _Engine(self._library, self._logger, read)
@@ -117,6 +136,8 @@ class _Engine:
         self.library, self.logger = library, logger
         self.ports: dict[str, dict[str, Any]] = plan["ports"]
         self.frames: Sequence[int] | None = plan["frames"]
+        self.given_memory: bool = plan["given memory"]
+        self.device_memory_size_v2 = 1000
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(plan["graph"], options, providers=["CPUExecutionProvider"])
@@ -146,11 +167,18 @@ class _Engine:
         return enumeration("DataType", *KINDS.values())[self.ports[name]["kind"]]
 
     def create_runtime_config(self) -> _RuntimeConfig:
-        return _RuntimeConfig()
+        return _RuntimeConfig(self.library.faults)
 
     def create_execution_context(self, runtime_config: _RuntimeConfig | None = None) -> _Context | None:
         if self.library.faults.context is not None:
             self.logger.log(_Logger.ERROR, self.library.faults.context)
+            return None
+        if self.given_memory and (runtime_config is None or not runtime_config.given_memory):
+            self.logger.log(
+                _Logger.ERROR,
+                "Engine was built with BuilderFlag::kREQUIRE_USER_ALLOCATION. Execution context creation requires "
+                "ExecutionContextAllocationStrategy::kUSER_MANAGED allocation strategy.",
+            )
             return None
         if runtime_config is not None:
             assert runtime_config.cache is not None
@@ -161,8 +189,9 @@ class _Engine:
 
 
 class _RuntimeCache:
-    def __init__(self) -> None:
+    def __init__(self, faults: Faults) -> None:
         self.kernels = b""
+        self.faults = faults
 
     def deserialize(self, blob: bytes) -> bool:
         """Refuses what it did not write."""
@@ -170,16 +199,21 @@ class _RuntimeCache:
             self.kernels = blob
         return bool(self.kernels)
 
-    def serialize(self) -> bytes:
-        return self.kernels
+    def serialize(self) -> bytes | None:
+        return None if self.faults.keeps_nothing else self.kernels
 
 
 class _RuntimeConfig:
-    def __init__(self) -> None:
+    def __init__(self, faults: Faults) -> None:
         self.cache: _RuntimeCache | None = None
+        self.given_memory = False
+        self.faults = faults
+
+    def set_execution_context_allocation_strategy(self, strategy: Any) -> None:
+        self.given_memory = strategy == _STRATEGIES["USER_MANAGED"]
 
     def create_runtime_cache(self) -> _RuntimeCache:
-        return _RuntimeCache()
+        return _RuntimeCache(self.faults)
 
     def set_runtime_cache(self, cache: _RuntimeCache) -> bool:
         self.cache = cache
@@ -192,6 +226,11 @@ class _Context:
         self.addresses: dict[str, int] = {}
         self.shapes: dict[str, Shape] = {}
         self.handles: set[int] = set()
+        self.memory: tuple[int, int] | None = None
+
+    def set_device_memory(self, memory: int, size: int) -> None:
+        bytes_at(memory, size).fill(1)
+        self.memory = memory, size
 
     def is_stream_capturable(self, handle: int) -> bool:
         self._engine.library.faults.uncapturable -= 1
@@ -213,6 +252,7 @@ class _Context:
             engine.logger.log(_Logger.ERROR, "Cuda Runtime (unspecified launch failure)")
             return False
         assert self.addresses.keys() == engine.ports.keys()
+        assert not engine.given_memory or self.memory
         feed, results = dict(self.addresses), {}
         lengths = {name: int(np.int64(bytes_at(feed[name], 8).view(np.int64)[0])) for name in _hosted(engine)}
         for name, port in engine.ports.items():

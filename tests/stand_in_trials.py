@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from enum import Enum
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +21,9 @@ MODULES = {
     "pycuda/__init__.py": "",
     "pycuda/driver.py": "from tests.stand_in_cuda import FakeCuda\n"
     "FAKE = FakeCuda(1 << 20)\nglobals().update(vars(FAKE.module()))\n",
-    "tensorrt.py": "__version__ = '8.5.3'\nfrom tests.stand_in_trials import Logger, Runtime\n",
+    "tensorrt.py": "__version__ = '8.6.1'\nfrom tests.stand_in_trials import Logger, Runtime\n",
+    "tensorrt_rtx.py": "__version__ = '1.7.1'\nfrom tests.stand_in_trials import Logger, Runtime\n"
+    "from tests.stand_in_trials import Strategy as ExecutionContextAllocationStrategy\n",
 }
 SHAPE = (1, 2, 4)
 HALF = "DataType.HALF"  # as it is printed
@@ -35,8 +38,17 @@ class Logger:
         self.severity = severity
 
 
+class Strategy(Enum):
+    """Whose memory contexts work in."""
+
+    STATIC = 0
+    USER_MANAGED = 2
+
+
 class Runtime:
     """Reads plans."""
+
+    engine_host_code_allowed = False
 
     def __init__(self, logger: Logger) -> None:
         self.logger = logger
@@ -44,13 +56,21 @@ class Runtime:
     def deserialize_cuda_engine(self, plan: bytes) -> Any:
         """An engine that does as its plan says."""
         mode = plan.decode()
-        if mode == "unreadable":
+        if mode == "unreadable" or (mode == "brings code") != self.engine_host_code_allowed:
             return None
+
+        def context(strategy: Strategy = Strategy.STATIC) -> _Context | None:
+            given = mode in ("given memory", "given memory, no context")
+            if given != (strategy is Strategy.USER_MANAGED) or mode.endswith("no context"):
+                return None
+            return _Context(mode)
+
         return SimpleNamespace(
             num_io_tensors=2,
             get_tensor_name=("rgb", "features").__getitem__,
             get_tensor_dtype=lambda name: HALF,
-            create_execution_context=lambda: None if mode == "no context" else _Context(mode),
+            device_memory_size_v2=100,
+            create_execution_context=context,
         )
 
 
@@ -59,6 +79,11 @@ class _Context:
         self.mode = mode
         self.addresses: dict[str, int] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
+        self.memory = 0
+
+    def set_device_memory(self, memory: int, size: int) -> None:
+        bytes_at(memory, size).fill(1)
+        self.memory = memory
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         self.shapes[name] = shape
@@ -71,7 +96,7 @@ class _Context:
         self.addresses[name] = address
 
     def execute_async_v3(self, handle: int) -> bool:
-        if self.mode == "refuses":
+        if self.mode == "refuses" or (self.mode == "given memory" and not self.memory):
             return False
         if self.mode == "crashes":
             os.kill(os.getpid(), signal.SIGSEGV)

@@ -11,14 +11,16 @@ import numpy as np
 from kernels.layout import LAYER
 from runtime import kernels
 from runtime._composite.layers import area_of
+from runtime.afterwards import afterwards
 from runtime.bundle import PixelRule
 from runtime.clock import Clock
-from runtime.device import Buffer, Device, Kernels, Pool
+from runtime.device import Device, Kernels
 from runtime.filters import Filters
 from runtime.frame import Frame
 from runtime.kernels import Fill
 from runtime.parcel import Parcel, Parts, pack, room
 from runtime.patch import Crop, Patch
+from runtime.pool import Buffer, Pool
 from runtime.resize import Area
 
 
@@ -41,8 +43,9 @@ class DeviceComposite:
     def __init__(self, device: Device, loaded: Kernels, rule: PixelRule, feather: int, clock: Clock) -> None:
         self._device, self._kernels, self._clock = device, loaded, clock
         self._rule, self._feather = rule, feather
+        self._pool = Pool(device)
         with device.bound():
-            self._pool, self._stream = Pool(device), device.stream("composite")
+            self._stream = device.stream("composite")
         self._filters = Filters(loaded, self._pool, self._stream)
 
     def composite(self, frame: Frame, patches: Sequence[Patch]) -> Frame:
@@ -57,8 +60,8 @@ class DeviceComposite:
         return written
 
     def close(self) -> None:
-        """End the stream."""
-        with self._device.bound():
+        """End the stream, and free what it worked on."""
+        with self._device.bound(), afterwards(self._pool.close), afterwards(self._filters.close):
             self._stream.close()
 
     def _write(self, frame: Frame, shown: Sequence[tuple[Patch, Area]], written: Frame) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from kernels.layout import BLOCK, blocks
 from runtime._device.cuda_stream import CudaStream, on_gpu
-from runtime._device.gpu import Gpu
+from runtime._device.gpu import Gpu, Held
 from runtime.device import KernelImage, Launch, Stream, Tensor
 from runtime.errors import DeviceFailed
 
@@ -18,10 +17,10 @@ class CudaKernels:
     def __init__(self, gpu: Gpu, image: KernelImage) -> None:
         """Load it; raises `DeviceFailed`, with the driver that is wanted where this one is older."""
         self._gpu = gpu
-        self._functions: dict[str, Any] = {}
+        self._functions: dict[str, Held] = {}
         with gpu.bound():
             try:
-                self._module = gpu.driver.module_from_buffer(image.data)
+                self._module = Held(gpu.driver.module_from_buffer(image.data))
             except gpu.driver.Error as error:
                 raise DeviceFailed(_reason(gpu, image, str(error).splitlines())) from error
 
@@ -33,12 +32,17 @@ class CudaKernels:
             raise TypeError(f"a stream of {type(stream).__name__} is not the GPU's")
         stream.call(self._function(launch), blocks(launch.columns, launch.rows), BLOCK, launch.call)
 
-    def _function(self, launch: Launch) -> Any:
+    def close(self) -> None:
+        """Unload them, inside `bound`; their functions first, which keep the module."""
+        self._gpu.drop(*self._functions.values(), self._module)
+        self._functions.clear()
+
+    def _function(self, launch: Launch) -> Held:
         found = self._functions.get(launch.kernel)
         if found is None:
             with self._gpu.one_line(f"find the kernel {launch.kernel}"):
                 # One struct by value.  Not `function(...)`: pycuda keeps what it packs there for ever.
-                found = self._module.get_function(launch.kernel).prepare([f"{len(launch.call)}s"])
+                found = Held(self._module.thing.get_function(launch.kernel).prepare([f"{len(launch.call)}s"]))
             self._functions[launch.kernel] = found
         return found
 

@@ -10,6 +10,7 @@ import platform
 from collections.abc import Callable
 from typing import Any
 
+from runtime.afterwards import afterwards
 from runtime.errors import DeviceFailed
 
 _THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads go on as they like
@@ -32,8 +33,8 @@ class Graph:
 
     def close(self) -> None:
         """Free it; raises `DeviceFailed`."""
-        _check(self._library, "cuGraphExecDestroy", self._executable)
-        _check(self._library, "cuGraphDestroy", self._graph)
+        with afterwards(lambda: _check(self._library, "cuGraphDestroy", self._graph)):
+            _check(self._library, "cuGraphExecDestroy", self._executable)
 
 
 def load_driver() -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from queue import SimpleQueue
 
@@ -24,7 +24,7 @@ from runtime.device import (
     host_array,
 )
 
-Work = Callable[[], None]
+Work = Callable[[], object]
 Bound = Callable[[], AbstractContextManager[None]]
 
 
@@ -78,8 +78,11 @@ class InlineStream(_HostStream):
     def cancel(self) -> None:
         """There is never anything left to drop."""
 
-    def close(self) -> None:
+    def rest(self) -> None:
         """There is nothing to wait for."""
+
+    def close(self) -> None:
+        """There is nothing to give back."""
 
 
 class HostEvent:
@@ -107,7 +110,8 @@ class WorkerStream(_HostStream):
     """Does its work in a thread of its own.
 
     What fails stops the stream: the rest is skipped, and whoever waits for one of its events gets the error, be it the
-    caller or another stream, which then stops with it.
+    caller or another stream, which then stops with it.  So it is where the thread cannot enter `bound`; what goes wrong
+    when it leaves that is raised by `rest`.
     """
 
     def __init__(self, name: str, clock: Clock, bound: Bound = nullcontext) -> None:
@@ -117,6 +121,7 @@ class WorkerStream(_HostStream):
         self._bound = bound
         self._queue: SimpleQueue[Work | HostEvent | None] = SimpleQueue()
         self._error: BaseException | None = None
+        self._unleft: BaseException | None = None  # what went wrong at the very end
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
@@ -129,7 +134,10 @@ class WorkerStream(_HostStream):
 
     def mark(self) -> Event:
         event = HostEvent()
-        self._queue.put(event)
+        if self._stop.is_set():  # the thread may have ended, and would never come to it
+            event.reach(self._error or self._stopped())
+        else:
+            self._queue.put(event)
         return event
 
     def run(self, work: Work) -> None:
@@ -139,23 +147,34 @@ class WorkerStream(_HostStream):
         self._stop.set()
         self._queue.put(None)
 
-    def close(self) -> None:
+    def rest(self) -> None:
         self.cancel()
         self._thread.join()
+        unleft, self._unleft = self._unleft, None
+        if unleft is not None:
+            raise unleft
+
+    def close(self) -> None:
+        self.rest()
 
     def _timed(self, work: Work) -> None:
         with self._clock.busy(self._name):
             work()
 
     def _serve(self) -> None:
-        with self._bound():
-            while (item := self._queue.get()) is not None:
-                if self._stop.is_set() and self._error is None:
-                    self._error = StreamStopped(f"stream '{self._name}' was stopped")
-                if isinstance(item, HostEvent):
-                    item.reach(self._error)
-                elif self._error is None:
-                    self._error = _error_of(item)
+        bound = ExitStack()
+        self._error = _error_of(lambda: bound.enter_context(self._bound()))
+        while (item := self._queue.get()) is not None:
+            if self._stop.is_set() and self._error is None:
+                self._error = self._stopped()
+            if isinstance(item, HostEvent):
+                item.reach(self._error)
+            elif self._error is None:
+                self._error = _error_of(item)
+        self._unleft = _error_of(bound.close)
+
+    def _stopped(self) -> StreamStopped:
+        return StreamStopped(f"stream '{self._name}' was stopped")
 
 
 class HostDevice:
@@ -171,6 +190,9 @@ class HostDevice:
     def allocate(self, form: Form) -> Tensor:
         return np.empty(form.shape, form.dtype)
 
+    def free(self, tensor: Tensor) -> None:
+        """Nothing: it ends when nobody holds it any more."""
+
     def stream(self, name: str) -> Stream:
         return WorkerStream(name, self._clock) if self._threads else InlineStream(name, self._clock)
 
@@ -183,6 +205,9 @@ class HostDevice:
     def kernels(self, image: Callable[[], KernelImage]) -> Kernels | None:
         """None, and `image` is not even read."""
         return None
+
+    def close(self) -> None:
+        """Nothing: its streams hold nothing but a thread, which ends when they are closed."""
 
 
 def _error_of(work: Work) -> BaseException | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from runtime._device.gpu import CudaTensor
+from runtime._device.gpu import CudaTensor, Held
 from runtime.backends._trt_engine import Log, Port
 from runtime.backends._trt_graphs import Graphs
 from runtime.bundle import Compute
@@ -24,6 +24,12 @@ class _Call:
 
     addresses: tuple[tuple[str, int], ...]
     shapes: tuple[tuple[str, Shape], ...]  # of inputs whose shape may change
+    memory: tuple[Held, ...]  # at those addresses
+
+    @property
+    def gone(self) -> bool:
+        """Whether some of it was freed."""
+        return any(held.gone for held in self.memory)
 
 
 class TrtProgram:
@@ -32,9 +38,9 @@ class TrtProgram:
     def __init__(
         self, context: Any, ports: Sequence[Port], request: Request, title: str, log: Log, owners: tuple[Any, ...]
     ) -> None:
-        """`owners` are what the context was made of, which it needs as long as it is used."""
+        """`owners` are what the context was made of, the first one first; it needs them as long as it is used."""
         self.compute: Compute = request.compute
-        self._context = context
+        self._context: Any = context
         self._ports = ports
         self._request = request
         self._title = title  # of the library
@@ -42,9 +48,11 @@ class TrtProgram:
         self._owners = owners
         self._set: dict[str, Shape] = {}  # what the context was told last
         self._lengths: dict[tuple[str, int], HostArray] = {}  # by input and value: the library keeps their addresses
-        self._graphs = Graphs(request.stage.name, request.tell, self._capturable) if request.cuda_graph else None
-        if self._graphs is not None:
+        self._graphs: Graphs[_Call] | None = None
+        if request.cuda_graph:
+            self._graphs = Graphs(request.stage.name, request.tell, self._capturable)
             request.at_rest(self._graphs.clear)  # the run's buffers are gone then
+        request.at_end(self.close)
 
     def enqueue(self, inputs: Tensors, outputs: Tensors, stream: Stream) -> None:
         """As `Program.enqueue`; raises `EngineUnfit` for a window that the engine does not take, or `DeviceFailed`."""
@@ -53,7 +61,17 @@ class TrtProgram:
         shapes = tuple(
             (port.name, tensors[port.name].shape) for port in self._ports if port.is_input and -1 in port.shape
         )
-        stream.launch(partial(self._start, _Call(addresses, shapes)))
+        memory = (tensor.memory for tensor in tensors.values() if isinstance(tensor, CudaTensor))
+        held = tuple(each for each in memory if isinstance(each, Held))
+        stream.launch(partial(self._start, _Call(addresses, shapes, held)))
+
+    def close(self) -> None:
+        """Free graphs, context and engine, in this order, when nothing of them runs; a second time it does nothing."""
+        if self._graphs is not None:
+            self._graphs.clear()
+        self._context = None
+        while self._owners:
+            self._owners = self._owners[:-1]
 
     def _start(self, call: _Call, handle: int) -> None:
         if self._graphs is None:

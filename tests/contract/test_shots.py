@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from runtime import backends
 from runtime.bundle import Bundle, read_bundle
-from runtime.device import Device, Pool
+from runtime.device import Device
 from runtime.frame import RGB, Hole
+from runtime.pool import Pool
 from runtime.program import Backend
 from runtime.session import Session, Settings
 from tests.pictures import as_clip, moving_holes, moving_pictures, picture_of, whole

@@ -66,8 +66,8 @@ def test_the_gpu_gives_what_the_host_gives(
     before = threading.active_count()
     with installed(cuda):
         backend = CheckedBackend(MixingOnCuda(cuda))
-        session = Session(read_bundle(bundle), backend, Settings(windows=windows), checked)
-        assert np.array_equal(np.stack(restored(session)), np.stack(wanted[bundle]))
+        with Session(read_bundle(bundle), backend, Settings(windows=windows), checked) as session:
+            assert np.array_equal(np.stack(restored(session)), np.stack(wanted[bundle]))
         assert {"upload", "encoder", "transformer", "decoder", "download"} <= set(session.clock.seconds())
     assert threading.active_count() == before
 
@@ -82,8 +82,8 @@ def test_two_windows_are_under_way_unless_one_was_asked_for(any_window: Path) ->
     cuda = FakeCuda()
     with installed(cuda):
         for chosen in (Settings(), Settings(windows=1)):
-            Session(read_bundle(any_window), MixingOnCuda(cuda), chosen, watched)
-        Session(read_bundle(any_window), Mixing(), Settings(), watched)
+            Session(read_bundle(any_window), MixingOnCuda(cuda), chosen, watched).close()
+        Session(read_bundle(any_window), Mixing(), Settings(), watched).close()
     assert asked == [2, 1, 1]
 
 
@@ -91,14 +91,23 @@ def test_two_windows_are_under_way_unless_one_was_asked_for(any_window: Path) ->
 def test_a_gpu_that_is_lost_in_the_middle_is_one_line_and_leaves_no_thread(lost_after: int, any_window: Path) -> None:
     cuda = FakeCuda(lost_after=lost_after)
     before = threading.active_count()
-    with installed(cuda), pytest.raises(DeviceFailed, match=r"^Fake GPU: [^\n]*--backend onnxruntime$"):
-        restored(Session(read_bundle(any_window), MixingOnCuda(cuda), Settings(windows=2)))
+    line, chosen = r"^Fake GPU: [^\n]*--backend onnxruntime$", Settings(windows=2)
+    with (
+        installed(cuda),
+        pytest.raises(DeviceFailed, match=line),
+        Session(read_bundle(any_window), MixingOnCuda(cuda), chosen) as session,
+    ):
+        restored(session)
     assert threading.active_count() == before
 
 
 def test_too_little_memory_is_one_line_and_leaves_no_thread(any_window: Path) -> None:
     cuda = FakeCuda(memory_bytes=400_000)
     before = threading.active_count()
-    with installed(cuda), pytest.raises(DeviceFailed, match=r"^Fake GPU: out of memory [^\n]*--streams 1"):
-        restored(Session(read_bundle(any_window), MixingOnCuda(cuda), Settings()))
+    with (
+        installed(cuda),
+        pytest.raises(DeviceFailed, match=r"^Fake GPU: out of memory [^\n]*--streams 1"),
+        Session(read_bundle(any_window), MixingOnCuda(cuda), Settings()) as session,
+    ):
+        restored(session)
     assert threading.active_count() == before

@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 
 from runtime.bundle import MANIFEST, read_bundle
 from runtime.clock import Clock
-from runtime.device import Buffer, Device, Memory, Pool
+from runtime.device import Device, Memory
 from runtime.devices import open_device
 from runtime.errors import FileDamaged, KernelsUnfit
 from runtime.frame import Colour, Frame, Hole, Layout, Masked
 from runtime.patch import Crop
+from runtime.pool import Buffer, Pool
 from runtime.regions import Region
 from runtime.session import Restored, Session, Settings
 from tests.noise import BT601, LAYOUTS, random_frame
@@ -71,7 +72,8 @@ def by_kernels(bundle: Path, case: Case, cuda: FakeCuda, deaf: str = "") -> list
     before = threading.active_count()
     with installed(cuda):
         backend = CheckedBackend(MixingOnCuda(cuda))
-        done = case.restored(Session(read_bundle(bundle), backend, case.chosen, checked))
+        with Session(read_bundle(bundle), backend, case.chosen, checked) as session:
+            done = case.restored(session)
     assert threading.active_count() == before
     return done
 
@@ -160,8 +162,8 @@ def test_what_is_on_lease_comes_back_when_its_scene_is_over(
 ) -> None:
     pools: list[Pool] = []
 
-    def watched(device: Device) -> Pool:
-        pools.append(Pool(device))
+    def watched(device: Device, beside: Pool | None = None) -> Pool:
+        pools.append(Pool(device, beside))
         return pools[-1]
 
     for module in ("session", "pixelwork"):

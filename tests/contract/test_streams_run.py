@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from runtime import backends
 from runtime.bundle import Compute, read_bundle
 from runtime.clock import Clock
-from runtime.device import Buffer, Device, Memory, Stream
+from runtime.device import Device, Memory, Stream
 from runtime.frame import RGB, Hole, Masked
 from runtime.patch import Crop
+from runtime.pool import Buffer
 from runtime.program import Backend, Program, Request, Tensors
 from runtime.regions import Region
 from runtime.session import Session, Settings

@@ -51,12 +51,13 @@ class Bench:
     notes: list[str] = field(default_factory=list[str])
     at_rest: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
 
-    def open(self, stage: str, *, cuda_graph: bool = False) -> Program:
+    def open(self, stage: str, device: CudaDevice, *, cuda_graph: bool = False) -> Program:
         source = find_sources(self.bundle, self.backend, narrowest("auto"))[stage]
         ties = (self.notes.append, self.at_rest.append)
         spec = self.bundle.stage(stage)
+        sizes, allocate = _sizes(self.bundle), device.allocate
         return self.backend.open(
-            Request(source.path, spec, _sizes(self.bundle), "auto", source.compute, cuda_graph, *ties)
+            Request(source.path, spec, sizes, "auto", source.compute, cuda_graph, *ties, allocate=allocate)
         )
 
 
@@ -83,6 +84,7 @@ def device() -> Iterator[CudaDevice]:
     made = CudaDevice(Clock())
     with made.bound():
         yield made
+    made.close()
 
 
 def feed_of(bundle: Bundle, stage: str) -> Feed:
@@ -134,7 +136,7 @@ def test_a_stage_computes_what_the_float32_graph_does(stage: str, bench: Bench, 
     """Several times over: the first run is the one that allocates."""
     wanted = on_the_cpu(bench.bundle, stage)
     with closing(device.stream(stage)) as stream:
-        work = Work(device, bench.bundle, stage, bench.open(stage), stream)
+        work = Work(device, bench.bundle, stage, bench.open(stage, device), stream)
         for _ in range(3):
             work.enqueue()
             found = work.found()
@@ -147,10 +149,10 @@ def test_a_cuda_graph_gives_what_plain_work_gives(stage: str, bench: Bench, devi
     if not bench.backend.machine():
         pytest.skip(f"{bench.name} runs graphs through a library of its own, which records nothing for us")
     with closing(device.stream(stage)) as stream:
-        plain = Work(device, bench.bundle, stage, bench.open(stage), stream)
+        plain = Work(device, bench.bundle, stage, bench.open(stage, device), stream)
         plain.enqueue()
         wanted = plain.found()
-        recorded = Work(device, bench.bundle, stage, bench.open(stage, cuda_graph=True), stream)
+        recorded = Work(device, bench.bundle, stage, bench.open(stage, device, cuda_graph=True), stream)
         for _ in range(5):
             recorded.enqueue()
             assert np.array_equal(recorded.found(), wanted)
@@ -162,7 +164,9 @@ def test_a_cuda_graph_gives_what_plain_work_gives(stage: str, bench: Bench, devi
 def test_two_contexts_beside_each_other_disturb_nothing(bench: Bench, device: CudaDevice) -> None:
     with ExitStack() as stack:
         streams = [stack.enter_context(closing(device.stream(name))) for name in ("one", "other")]
-        works = [Work(device, bench.bundle, "transformer", bench.open("transformer"), stream) for stream in streams]
+        works = [
+            Work(device, bench.bundle, "transformer", bench.open("transformer", device), stream) for stream in streams
+        ]
         works[0].enqueue()
         wanted = works[0].found()
         for _ in range(4):
@@ -179,9 +183,9 @@ def test_frames_are_those_of_the_cpu(bench: Bench) -> None:
     holes = moving_holes(FRAMES, rule.width, rule.height)
 
     def restored(backend: Backend, settings: Settings) -> HostArray:
-        session = Session(bench.bundle, backend, settings)
         clip = as_clip(pictures, holes)
-        return np.stack([picture_of(done.frame) for done in session.restore(clip, whole(rule.width, rule.height))])
+        with Session(bench.bundle, backend, settings) as session:
+            return np.stack([picture_of(done.frame) for done in session.restore(clip, whole(rule.width, rule.height))])
 
     wanted = restored(backends.able("onnxruntime"), Settings(precision="fp32"))
     assert psnr(restored(bench.backend, Settings()), wanted, peak=255) > TOLERANCE["gpu frames", "db"]
@@ -196,13 +200,13 @@ def test_what_rtx_compiled_is_found_beside_its_engine(bench: Bench, device: Cuda
     if machine is None or not machine.portable:
         pytest.skip(f"{bench.name} compiles nothing when it opens an engine")
     with closing(device.stream("encoder")) as stream:
-        work = Work(device, bench.bundle, "encoder", bench.open("encoder"), stream)
+        work = Work(device, bench.bundle, "encoder", bench.open("encoder", device), stream)
         work.enqueue()
         wanted = work.found()
         for call in bench.at_rest:
             call()
         assert list(bench.bundle.root.glob("encoder.*.cache"))
-        again = Work(device, bench.bundle, "encoder", bench.open("encoder"), stream)
+        again = Work(device, bench.bundle, "encoder", bench.open("encoder", device), stream)
         again.enqueue()
         assert np.array_equal(again.found(), wanted)
 

@@ -15,8 +15,9 @@ import pytest
 from runtime._device.cuda import CudaDevice
 from runtime._device.graph import capture, load_driver
 from runtime.clock import Clock
-from runtime.device import Form, Pool
+from runtime.device import Form
 from runtime.errors import DeviceFailed
+from runtime.pool import Pool
 from runtime.streams import open_streams
 from tests.devices import contents
 
@@ -30,6 +31,7 @@ def device() -> Iterator[CudaDevice]:
     made = CudaDevice(Clock())
     with made.bound():
         yield made
+    made.close()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "int64"])
@@ -102,8 +104,7 @@ def test_buffers_of_a_pool_are_safe_across_streams(device: CudaDevice) -> None:
 
 def test_uploads_and_copies_on_the_gpu_overlap_and_the_clock_says_so() -> None:
     clock = Clock()
-    device = CudaDevice(clock)
-    with device.bound():
+    with closing(CudaDevice(clock)) as device, device.bound():
         one, other, uploaded = (device.allocate(BIG) for _ in range(3))
         began = time.perf_counter()
         with closing(device.stream("upload")) as upload, closing(device.stream("encoder")) as encoder:
@@ -164,4 +165,5 @@ def test_the_primary_context_is_shared_and_given_back() -> None:
         with closing(device.stream("any")) as stream:
             stream.run(lambda: None)
     assert driver.Context.get_current() is None
+    device.close()
     assert threading.active_count() == before

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import threading
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -26,8 +28,9 @@ pytestmark = [
 
 
 @pytest.fixture
-def nvdec() -> Nvdec:
-    return Nvdec(CudaDevice(Clock()))
+def nvdec() -> Iterator[Nvdec]:
+    with closing(CudaDevice(Clock())) as device:
+        yield Nvdec(device)
 
 
 @pytest.mark.parametrize(("name", "clip"), SOUND.values(), ids=SOUND)

@@ -6,6 +6,7 @@ The network is a stand-in that computes on the host, so that both runs paint the
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -71,11 +72,12 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_a_gpu_gives_the_frames_that_numpy_gives(case: Case, bundles: dict[str, Path]) -> None:
     bundle = bundles[case.chosen.schedule]
-    session = Session(read_bundle(bundle), MixingByWayOfTheHost(), case.chosen)
-    assert_same(case.restored(session), by_numpy(bundle, case))
+    with Session(read_bundle(bundle), MixingByWayOfTheHost(), case.chosen) as session:
+        assert_same(case.restored(session), by_numpy(bundle, case))
 
 
 def test_what_is_no_fatbin_is_one_line() -> None:
     image = KernelImage(Path("bundle/some.fatbin"), b"no fatbin at all" * 64, "13.0")
-    with pytest.raises(DeviceFailed, match=r"cannot load bundle/some\.fatbin; [^\n]*--backend onnxruntime$"):
-        CudaDevice(Clock()).kernels(lambda: image)
+    said = r"cannot load bundle/some\.fatbin; [^\n]*--backend onnxruntime$"
+    with closing(CudaDevice(Clock())) as device, pytest.raises(DeviceFailed, match=said):
+        device.kernels(lambda: image)

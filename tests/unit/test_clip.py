@@ -13,8 +13,9 @@ from runtime._device.host import HostDevice
 from runtime.bundle import ScheduleRule
 from runtime.clip import Agenda, Staged, View, shots
 from runtime.clock import Clock
-from runtime.device import Form, Pool
+from runtime.device import Form
 from runtime.patch import Crop
+from runtime.pool import Pool
 from runtime.regions import Region
 from runtime.schedule import make_schedule, steps
 

@@ -6,7 +6,8 @@ import pytest
 
 from runtime._device.host import HostDevice
 from runtime.clock import Clock
-from runtime.device import Form, Pool, host_array
+from runtime.device import Form, host_array
+from runtime.pool import Pool
 
 HOST = HostDevice(Clock(), threads=False)
 INLINE = HOST.stream("inline")

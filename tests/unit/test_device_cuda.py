@@ -39,6 +39,7 @@ def installed(cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> FakeCuda:
 def cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCuda]:
     made = installed(FakeCuda(delays=LATE), monkeypatch)
     yield made
+    made.owned.check()
     for stream in made.streams.values():
         stream.end()
 
@@ -49,6 +50,7 @@ def device(cuda: FakeCuda) -> Iterator[CudaDevice]:
     made = CudaDevice(Clock())
     with made.bound():
         yield made
+    made.close()
 
 
 def filled(value: float) -> Any:
@@ -180,8 +182,7 @@ def test_an_error_of_the_hosts_part_arrives(device: CudaDevice) -> None:
 
 def test_the_clock_hears_what_the_gpu_did(cuda: FakeCuda) -> None:
     clock = Clock()
-    made = CudaDevice(clock)
-    with made.bound(), closing(made.stream("encoder")) as stream:
+    with closing(CudaDevice(clock)) as made, made.bound(), closing(made.stream("encoder")) as stream:
         for _ in range(10):
             stream.launch(lambda handle: cuda.streams[handle].put(lambda: None))
     assert clock.seconds()["encoder"] >= sum(LATE)
@@ -204,10 +205,12 @@ def test_without_pycuda_one_line_says_what_is_missing(monkeypatch: pytest.Monkey
 
 
 def test_too_little_memory_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    installed(FakeCuda(memory_bytes=100), monkeypatch)
+    cuda = installed(FakeCuda(memory_bytes=100), monkeypatch)
     device = CudaDevice(Clock())
     with device.bound(), pytest.raises(DeviceFailed, match=r"^Fake GPU: out of memory [^\n]*allocate 400 bytes[^\n]*$"):
         device.allocate(Form((100,)))
+    device.close()
+    cuda.owned.check()
 
 
 def test_a_gpu_that_is_lost_is_one_line_and_nothing_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,12 +225,13 @@ def test_a_gpu_that_is_lost_is_one_line_and_nothing_hangs(monkeypatch: pytest.Mo
                 stream.write(tensor, filled(1))
                 stream.mark().wait()
     assert not clock._overlap._open
+    device.close()
+    cuda.owned.check()
     for fake in cuda.streams.values():
         fake.end()
 
 
 @pytest.mark.usefixtures("cuda")
 def test_a_thread_that_does_not_bind_the_device_is_refused() -> None:
-    device = CudaDevice(Clock())
-    with pytest.raises(DeviceFailed, match="invalid device context"):
+    with closing(CudaDevice(Clock())) as device, pytest.raises(DeviceFailed, match="invalid device context"):
         device.allocate(Form((1,)))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 
 import numpy as np
 import pytest
 
 from runtime._device.host import HostDevice, HostEvent, InlineStream, StreamStopped, WorkerStream
 from runtime.clock import Clock
-from runtime.device import REACHED, Buffer, Form, Pool, Stream, host_array
+from runtime.device import REACHED, Form, Stream, host_array
+from runtime.pool import Buffer, Pool
 from runtime.streams import open_streams
 
 PATIENCE_S = 30.0  # for what must happen; a failure takes this long, a success no time
@@ -192,6 +193,27 @@ def test_a_stream_that_cannot_be_opened_closes_those_before_it() -> None:
     with pytest.raises(OSError, match="no thread left"), open_streams(Poor(Clock(), threads=True)):
         pass
     assert threading.active_count() == before
+
+
+def test_streams_are_ended_together_and_programs_are_told_when_all_are_at_rest_and_none_is_gone() -> None:
+    order: list[str] = []
+
+    class Telling(HostDevice):
+        def stream(self, name: str) -> Stream:
+            made = super().stream(name)
+            for verb in ("cancel", "rest", "close"):
+                call = getattr(made, verb)
+                setattr(made, verb, lambda verb=verb, call=call: (order.append(verb), call()))
+            return made
+
+    @contextmanager
+    def told() -> Generator[None, None, None]:
+        yield
+        order.append("told")
+
+    with open_streams(Telling(Clock(), threads=False), told()):
+        order.append("work")
+    assert order == ["work", *["cancel"] * 5, *["rest"] * 5, "told", *["close"] * 5]
 
 
 def test_a_streams_work_is_counted_by_the_clock() -> None:

@@ -33,6 +33,7 @@ def installed(cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch) -> FakeCuda:
 def cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCuda]:
     made = installed(FakeCuda(delays=(0.0, 0.002, 0.0, 0.001)), monkeypatch)
     yield made
+    made.owned.check()
     for stream in made.streams.values():
         stream.end()
 
@@ -43,6 +44,7 @@ def device(cuda: FakeCuda) -> Iterator[CudaDevice]:
     made = CudaDevice(Clock())
     with made.bound():
         yield made
+    made.close()
 
 
 def image(data: bytes | None = None) -> KernelImage:
@@ -85,10 +87,11 @@ REFUSED = {
 def test_kernels_that_a_driver_refuses_are_one_line(
     given: Callable[[], KernelImage], version: int, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    installed(FakeCuda(driver_version=version), monkeypatch)
+    cuda = installed(FakeCuda(driver_version=version), monkeypatch)
     line = f"^Fake GPU: cannot load bundle/some.fatbin; {said}[^\n]*--backend onnxruntime$"
-    with pytest.raises(DeviceFailed, match=line):
-        CudaDevice(Clock()).kernels(given)
+    with pytest.raises(DeviceFailed, match=line), closing(CudaDevice(Clock())) as device:
+        device.kernels(given)
+    cuda.owned.check()
 
 
 def test_a_kernel_that_the_fatbin_lacks_is_one_line(device: CudaDevice) -> None:

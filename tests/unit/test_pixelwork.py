@@ -18,11 +18,12 @@ from runtime.bundle import PixelRule
 from runtime.canvas import Canvas, DeviceCanvas, Easel, HostCanvas
 from runtime.clip import Staged, View
 from runtime.clock import Clock
-from runtime.device import Buffer, Form, HostArray, KernelImage, Kernels, Pool
+from runtime.device import Form, HostArray, KernelImage, Kernels
 from runtime.filters import Filters
 from runtime.frame import Hole
 from runtime.patch import Crop
 from runtime.pixels import normalise, shrink
+from runtime.pool import Buffer, Pool
 from runtime.regions import Region
 from runtime.schedule import FrameWindow
 from runtime.streams import Streams, open_streams
@@ -39,7 +40,9 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[CudaDevice]:
     cuda = FakeCuda(delays=(0.0, 0.001))
     monkeypatch.setitem(sys.modules, "pycuda", ModuleType("pycuda"))
     monkeypatch.setitem(sys.modules, "pycuda.driver", cuda.module())
-    yield CudaDevice(Clock())
+    with closing(CudaDevice(Clock())) as made:
+        yield made
+    cuda.owned.check()
     for stream in cuda.streams.values():
         stream.end()
 

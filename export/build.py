@@ -14,7 +14,7 @@ from calib.report import REPORT, write_report
 from export import VERSION
 from export._precision_islands import lower_measured
 from export.checkpoint import load
-from export.engines import compile_stage
+from export.engines import Folders, compile_stage
 from export.fatbin import seal_kernels
 from export.frames import network_frames
 from export.graph import refuse_shape_arithmetic, simplify
@@ -90,7 +90,8 @@ def build(plan: Plan, clip: Path, progress: Progress, *, force: bool) -> Exporte
         manifest = replace(
             manifest,
             stages=tuple(
-                compile_stage(folder, stage, plan.job, trials.__getitem__, progress) for stage in manifest.stages
+                compile_stage(Folders(folder, folder), stage, plan.job, trials.__getitem__, progress)
+                for stage in manifest.stages
             ),
         )
         bundle.write_manifest(folder, manifest)

@@ -68,6 +68,19 @@ def parse_range(text: str) -> tuple[int, int, int]:
     return int(found[1]), int(found[2]), int(found[3])
 
 
+def check_range(frames: tuple[int, int, int], window: tuple[int, int]) -> None:
+    """Raise `UsageError` unless the full window, targets and references, is one of those that `frames` are for.
+
+    Every clip but the shortest has it; what is below `frames` are short scenes', which a clip need not have.
+    """
+    full = sum(window)
+    if not frames[0] <= full <= frames[2]:
+        raise UsageError(
+            f"--frames-range {','.join(map(str, frames))}: leaves out the full window, which has "
+            f"{window[0]}+{window[1]} = {full} frames; wanted LEAST,USUAL,MOST around it, such as 1,{full},{full}"
+        )
+
+
 def parse_capabilities(text: str) -> tuple[str, ...]:
     """Compute capabilities with commas, such as 8.6,8.9; raises `UsageError`."""
     parts = tuple(dict.fromkeys(part.strip() for part in text.split(",")))

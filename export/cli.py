@@ -14,11 +14,12 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from export._int8_summary import int8_lines
 from export.options import budget_of, build_parser, engine_options, targets_of
-from runtime.bundle import read_bundle
+from runtime.bundle import check_place, read_bundle
 from runtime.engines import unverified
 from runtime.errors import UsageError, VidmendError
 from runtime.interruption import INTERRUPTED, interruptible
 from runtime.machine import gpus
+from runtime.shipped import find_bundle
 
 if TYPE_CHECKING:
     from export.build import Exported
@@ -47,13 +48,12 @@ def main(arguments: Sequence[str]) -> int:
 def _done(options: argparse.Namespace, console: Console) -> int:
     _check_triton(options)
     if options.inspect is not None:
-        return _inspect(options.inspect)
+        return _inspect(find_bundle(str(options.inspect)))
     if options.bundle is not None:
-        from runtime.job import find_bundle
-
         return _serve(options, find_bundle(options.bundle), console)
     if options.compile is not None:
-        return _compile(options, console) or _serve(options, options.compile, console)
+        root = find_bundle(str(options.compile))
+        return _compile(options, root, console) or _serve(options, root, console)
     _check_installed()
     return _run(options, console)
 
@@ -93,14 +93,14 @@ def _serve(options: argparse.Namespace, root: Path, console: Console) -> int:
     return 0
 
 
-def _compile(options: argparse.Namespace, console: Console) -> int:
+def _compile(options: argparse.Namespace, root: Path, console: Console) -> int:
     from export.compile import compile_into
 
     if options.checkpoint is not None or options.fp16 or options.bf16 or options.int8:
         raise UsageError("--compile takes the bundle's own graphs, in the type that they have; leave the rest out")
     with _progress(console) as say:
-        compile_into(options.compile, targets_of(options), engine_options(options), say)
-    return _inspect(options.compile)
+        compile_into(root, targets_of(options), engine_options(options), say)
+    return _inspect(root)
 
 
 def _run(options: argparse.Namespace, console: Console) -> int:
@@ -131,6 +131,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         )
         for note in plan.notes:
             console.print(f"note: {note}", markup=False)
+        check_place(plan.out, replace=options.force)
         made = None if options.dry_run else build(plan, DEMO, say, force=options.force)
     lines = [*describe(plan), "dry run: nothing was written"] if made is None else _report(plan, made)
     print("\n".join(lines))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from export.choice import choose_targets
+from export.choice import check_range, choose_targets
 from export.engines import Job, compile_bundle, lengths
 from export.frames import DEMO
 from export.gate import Reference
@@ -24,11 +24,13 @@ def compile_into(root: Path, targets: Sequence[str], options: Options, say: Call
     narrow: Compute | None = next((typed.compute for stage in manifest.stages for typed in stage.typed), None)
     if options.frames is not None and manifest.schedule.fixed:
         raise UsageError(f"{root}: its windows have exactly one length; --frames-range needs an export of its own")
+    window = (manifest.schedule.targets, manifest.schedule.references)
+    if options.frames is not None:
+        check_range(options.frames, window)
     chosen = choose_targets(targets, "float32" if narrow in (None, "int8") else narrow, options)
     if all(target.compiler is None for target in chosen):
         raise UsageError("--compile: nothing that compiles is installed; name a --target to hear what is missing")
     plain = frozenset(target.name for target in chosen if narrow == "int8" and not _computes_int8(target, options))
-    window = (manifest.schedule.targets, manifest.schedule.references)
     job = Job(chosen, options, lengths(window, options.frames), plain)
     return compile_bundle(opened, job, Reference(opened, DEMO).trial, say)
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 
+from export._engine_files import named, publish, remove, staging
 from export.gate import Say, Trials, verify
 from export.targets._target import Built, Compiler, Options, Order, Range, Target
 from export.targets.onnx import TARGET as GRAPH
 from export.trial import Trial
 from runtime import bundle
-from runtime.bundle import Bundle, Compute, EngineRecord, FileRecord, StageSpec
+from runtime.bundle import Bundle, Compute, EngineRecord, FileRecord, Manifest, StageSpec, read_bundle
 from runtime.engines import HARDWARE_COMPATIBLE, VERSION_COMPATIBLE, identity
 from runtime.errors import ExportError
 
@@ -31,6 +32,14 @@ class Job:
     plain: frozenset[str] = frozenset()  # targets that take the float32 graphs although there are narrower ones
 
 
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Where files are read and written."""
+
+    graphs: Path  # the bundle's own
+    engines: Path  # what is made, under the names that the bundle knows it by
+
+
 def lengths(window: tuple[int, int], frames: tuple[int, int, int] | None) -> Mapping[str, Sequence[int]]:
     """How long the symbolic axes are: one frame outside the transformer, in it the full window or `frames`.
 
@@ -42,8 +51,8 @@ def lengths(window: tuple[int, int], frames: tuple[int, int, int] | None) -> Map
     return {"B": (1,), "T": frames, "N": (1, min(targets, frames[1]), frames[2])}
 
 
-def compile_stage(folder: Path, stage: StageSpec, job: Job, trials: Trials, say: Say) -> StageSpec:
-    """The stage with an engine for each target that compiles, in `folder`, compared with `trials` where it runs here.
+def compile_stage(folders: Folders, stage: StageSpec, job: Job, trials: Trials, say: Say) -> StageSpec:
+    """The stage with an engine for each target that compiles, compared with `trials` where it runs here.
 
     Raises `ExportError` when one cannot be built, or is too far from float32.
 
@@ -52,44 +61,63 @@ def compile_stage(folder: Path, stage: StageSpec, job: Job, trials: Trials, say:
     for target in job.targets:
         if target.compiler is None:
             continue
-        made = _compile(folder, stage, target, target.compiler, job, trials, say)
+        made = _compile(folders, stage, target, target.compiler, job, trials, say)
         kept = tuple(engine for engine in stage.engines if _place(engine) != _place(made))
         stage = replace(stage, engines=(*kept, made))
     return stage
 
 
 def compile_bundle(opened: Bundle, job: Job, trials: Trials, say: Say) -> Bundle:
-    """The bundle with engines of all its stages; its manifest changes when all of them are there, or not at all."""
-    before = {engine.file.path for stage in opened.manifest.stages for engine in stage.engines}
-    there = set(opened.root.iterdir())
-    try:
-        stages = tuple(compile_stage(opened.root, stage, job, trials, say) for stage in opened.manifest.stages)
-        manifest = replace(opened.manifest, stages=stages)
-        bundle.write_manifest(opened.root, manifest)
-    except BaseException:
-        for path in set(opened.root.iterdir()) - there:
-            path.unlink()
-        raise
-    for path in before - {engine.file.path for stage in stages for engine in stage.engines}:
-        for file in (opened.root / path, *opened.root.glob(f"{path}.*.cache")):  # and what running it left there
-            with suppress(FileNotFoundError):
-                file.unlink()
+    """The bundle with engines of all its stages; its manifest changes when all of them are there, or not at all.
+
+    Raises `OutputError` where another run is at work on it, or it cannot be written.
+    """
+    root = opened.root
+    with staging(root) as folder:
+        before = read_bundle(root).manifest  # with what another run has added since
+        _insist(root, same=_bare(before) == _bare(opened.manifest))
+        # First: an engine of a damaged graph would pass for one of the sound graph.
+        for stage, target in product(before.stages, job.targets):
+            opened.checked(_source(stage, plain=target.name in job.plain)[0])
+        folders = Folders(root, folder)
+        try:
+            stages = tuple(compile_stage(folders, stage, job, trials, say) for stage in before.stages)
+        except OSError:
+            _insist(root, same=folder.is_dir())
+            raise
+        manifest = replace(before, stages=stages)
+        _insist(root, same=read_bundle(root).manifest == before)
+        publish(root, folder, manifest)
+        remove(root, named(before) - named(manifest))
     return replace(opened, manifest=manifest)
 
 
+def _insist(root: Path, *, same: bool) -> None:
+    """An export with --force asks nobody."""
+    if not same:
+        raise ExportError(f"{root}: was replaced by another bundle meanwhile, which stays as it is; run this again")
+
+
+def _bare(manifest: Manifest) -> Manifest:
+    """The manifest but for engines."""
+    return replace(manifest, stages=tuple(replace(stage, engines=()) for stage in manifest.stages))
+
+
 def _compile(
-    folder: Path, stage: StageSpec, target: Target, compiler: Compiler, job: Job, trials: Trials, say: Say
+    folders: Folders, stage: StageSpec, target: Target, compiler: Compiler, job: Job, trials: Trials, say: Say
 ) -> EngineRecord:
     graph, compute, kept = _source(stage, plain=target.name in job.plain)
-    order = Order(stage.name, folder / graph.path, compute, kept, shapes(stage, job.lengths), job.options)
-    unfinished = folder / f".{stage.name}.{target.name}.part"
+    order = Order(stage.name, folders.graphs / graph.path, compute, kept, shapes(stage, job.lengths), job.options)
+    unfinished = folders.engines / f".{stage.name}.{target.name}.part"
     built = compiler.build(order, unfinished, say)
     record = _record(order, target, compiler.version(), graph, built)
     ran = replace(order, options=replace(order.options, capabilities=built.capabilities))
     record = replace(record, parity=verify(ran, compiler, unfinished, partial(_trial, trials, stage, compute), say))
-    path = folder / f"{stage.name}.{target.name}.{record.key[:12]}{target.suffix}"
-    os.replace(unfinished, path)
-    return replace(record, file=bundle.file_record(folder, path))
+    found = bundle.file_record(folders.engines, unfinished)
+    # By its bytes, not by what was asked for: the engine that the manifest still names must not be written over.
+    name = f"{stage.name}.{target.name}.{found.sha256[:12]}{target.suffix}"
+    os.replace(unfinished, folders.engines / name)
+    return replace(record, file=replace(found, path=name))
 
 
 def _trial(trials: Trials, stage: StageSpec, compute: Compute, name: str) -> Trial:
@@ -152,7 +180,6 @@ def _described(options: Options) -> dict[str, str]:
         "opt-level": None if options.opt_level is None else str(options.opt_level),
         HARDWARE_COMPATIBLE: "yes" if options.hardware_compat else None,
         VERSION_COMPATIBLE: "yes" if options.version_compat else None,
-        "strip-weights": "yes" if options.strip_weights else None,
     }
     return {name: value for name, value in told.items() if value is not None}
 

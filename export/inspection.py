@@ -18,8 +18,8 @@ from runtime.bundle import (
     TypedGraph,
     read_bundle,
 )
-from runtime.engines import Machine, remedy, unverified, why_not
-from runtime.errors import FileDamaged, FileMissing
+from runtime.engines import Machine, choose_all, remedy, short_of, unverified, why_not
+from runtime.errors import EngineUnfit, FileDamaged, FileMissing
 from runtime.machine import Gpu, gpus
 
 
@@ -66,9 +66,9 @@ def _lines(bundle: Bundle, machines: dict[str, Machine]) -> Iterator[str]:
             yield from _engine(bundle, stage, engine, machines)
     compiled = {engine.target for stage in manifest.stages for engine in stage.engines}
     for name in sorted(compiled & machines.keys()):
-        if not all(_one_fits(bundle, stage, machines[name]) for stage in manifest.stages):
+        if (reason := _unfit(bundle, machines[name])) is not None:
             yield ""
-            yield f"{name} cannot run this bundle here. {remedy(bundle, machines[name])}"
+            yield f"{name} cannot run this bundle here{reason}. {remedy(bundle, machines[name])}"
 
 
 def _graphs(
@@ -96,12 +96,21 @@ def _engine(bundle: Bundle, stage: StageSpec, engine: EngineRecord, machines: di
     here = machines.get(engine.target, Machine(engine.target, None, None, None, portable=False))
     reason = why_not(bundle, stage, engine, here)
     yield f"            {'runs here' if reason is None else f'does not run here: {reason}'}"
+    if reason is None and (lacking := short_of(bundle, stage, engine, here)) is not None:
+        yield f"            --backend auto passes it over: {lacking}"
     doubt = unverified(engine)
     yield f"            {doubt or _parity(engine.parity)}"
 
 
-def _one_fits(bundle: Bundle, stage: StageSpec, here: Machine) -> bool:
-    return any(why_not(bundle, stage, engine, here) is None for engine in stage.engines)
+def _unfit(bundle: Bundle, here: Machine) -> str | None:
+    """What to add to each engine's own verdict where they cannot run the bundle; None where they can."""
+    try:
+        choose_all(bundle, here)
+    except EngineUnfit:
+        stages = bundle.manifest.stages
+        by_itself = all(any(why_not(bundle, stage, each, here) is None for each in stage.engines) for stage in stages)
+        return ": what one stage's gives has not the type that the next one's takes" if by_itself else ""
+    return None
 
 
 def _file(bundle: Bundle, record: FileRecord) -> str:

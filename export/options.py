@@ -52,8 +52,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--frames", metavar="N+R", help="exactly N target and R reference frames in a call (default: any number)")
     add("--force", action="store_true", help="replace an existing bundle")
     add("--dry-run", action="store_true", help="check everything, say what would be made, write nothing")
-    add("--compile", type=Path, metavar="BUNDLE", help="add engines to a bundle, from its own graphs")
-    add("--inspect", type=Path, metavar="BUNDLE", help="print all that is in a bundle, and what of it runs here")
+    add("--compile", type=Path, metavar="BUNDLE", help="add engines to a folder or shipped bundle, from its graphs")
+    add("--inspect", type=Path, metavar="BUNDLE", help="print all that is in it, and what of it runs here")
     add("--triton", type=Path, metavar="DIR", help="write a Triton model repository, of --bundle or of what is made")
     add("--bundle", metavar="BUNDLE", help="what --triton is made of (default: the bundle that is exported)")
     _add_int8_options(parser)
@@ -101,7 +101,6 @@ def _add_engine_options(parser: argparse.ArgumentParser) -> None:
     add("--timing-cache", type=Path, metavar="FILE", help="timings kept from build to build (TensorRT)")
     add("--hardware-compat", action="store_true", help="engines for every GPU of SM 8.0 or later (TensorRT 8.6)")
     add("--version-compat", action="store_true", help="engines for later versions of the library (TensorRT 8.6)")
-    add("--strip-weights", action="store_true", help="engines without weights, refitted when loaded (TensorRT 10)")
 
 
 def targets_of(options: argparse.Namespace) -> list[str]:
@@ -122,7 +121,6 @@ def engine_options(options: argparse.Namespace) -> Options:
         timing_cache=options.timing_cache,
         hardware_compat=options.hardware_compat,
         version_compat=options.version_compat,
-        strip_weights=options.strip_weights,
         frames=parse_range(options.frames_range) if options.frames_range else None,
     )
 

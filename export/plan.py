@@ -9,7 +9,7 @@ from pathlib import Path
 
 import models
 from export.checkpoint import Checkpoint, choose_variant, read_checkpoint
-from export.choice import choose_targets, half_of, precision_notes
+from export.choice import check_range, choose_targets, half_of, precision_notes
 from export.engines import Job, lengths
 from export.int8 import Order
 from export.targets._target import Half, Options, Target
@@ -84,6 +84,7 @@ def make_plan(request: Request) -> Plan:
     if request.options.frames is not None:
         if request.frames is not None:
             raise UsageError("--frames and --frames-range: a fixed window, or windows of a range of lengths")
+        check_range(request.options.frames, (variant.window.targets, variant.window.references))
         fixed = False
     return Plan(
         spec=spec,

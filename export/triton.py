@@ -18,9 +18,13 @@ from runtime.engines import Machine, unverified, why_not
 from runtime.errors import ExportError, OutputError, UsageError
 
 SIGN = "vidmend.json"  # the manifest, beside the models; by it a folder is known as one of ours
-ANY_TYPE: tuple[Compute, ...] = ("float16", "bfloat16", "float32")  # best first
-_STRIPPED = "strip-weights"  # option: Triton refits nothing
-_TYPES: dict[Compute, str] = {"float32": "TYPE_FP32", "float16": "TYPE_FP16", "bfloat16": "TYPE_BF16"}
+TOGETHER: tuple[tuple[Compute, ...], ...] = (("float16",), ("bfloat16",), ("int8", "float32"))  # best first
+_TYPES: dict[Compute, str] = {  # of what an engine takes and gives
+    "float32": "TYPE_FP32",
+    "float16": "TYPE_FP16",
+    "bfloat16": "TYPE_BF16",
+    "int8": "TYPE_FP32",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,31 +140,43 @@ def describe(opened: Bundle, chosen: Chosen, out: Path) -> Iterator[str]:
 
 
 def _engines(opened: Bundle, target: str, capability: str | None) -> list[EngineRecord] | str:
-    """An engine for a GPU of every stage, all of one type, or why there are none that Triton runs."""
+    """An engine for a GPU of every stage, all taking and giving one type, or why there are none that Triton runs."""
     if capability is None:
         return "no GPU here, and none named: --compute-capabilities 8.9 names one"
     for stage in opened.manifest.stages:
         if any(not port.shape for port in stage.inputs):
             return f"its {stage.name} takes a scalar, which Triton's TensorRT has not; export it with --frames N+R"
     reasons: list[str] = []
-    for compute in ANY_TYPE:
-        found = [_engine(opened, stage, target, capability, compute) for stage in opened.manifest.stages]
+    for computes in TOGETHER:
+        found = [_engine(opened, stage, target, capability, computes) for stage in opened.manifest.stages]
         engines = [engine for engine in found if isinstance(engine, EngineRecord)]
         if len(engines) == len(found):
             return engines
         reasons += [reason for reason in found if isinstance(reason, str)]
-    return next((reason for reason in reasons if reason), "it has no engines of one type for all stages")
+    return next((reason for reason in reasons if reason), _apart(opened, target))
 
 
-def _engine(opened: Bundle, stage: StageSpec, target: str, capability: str, compute: Compute) -> EngineRecord | str:
-    """The stage's engine, a verified one before others, or what stands in the way of the last; "" where is none."""
-    own = [engine for engine in stage.engines if (engine.target, engine.compute) == (target, compute)]
+def _apart(opened: Bundle, target: str) -> str:
+    """That no type of engine is there for all stages."""
+    types = {
+        stage.name: {each.compute for each in stage.engines if each.target == target}
+        for stage in opened.manifest.stages
+    }
+    if not any(types.values()):
+        return "it has no engines"
+    told = ", ".join(f"{name} {' and '.join(sorted(found)) or 'none'}" for name, found in types.items())
+    return f"its engines have another type in one stage than in the next ({told}); compile all of them in one"
+
+
+def _engine(
+    opened: Bundle, stage: StageSpec, target: str, capability: str, computes: Sequence[Compute]
+) -> EngineRecord | str:
+    """The stage's engine, by the order of types and verified ones first, or what stands in its way; "": none there."""
+    own = [engine for engine in stage.engines if engine.target == target and engine.compute in computes]
     reason: str | None = ""
-    for engine in sorted(own, key=lambda each: each.parity is None):
+    for engine in sorted(own, key=lambda each: (computes.index(each.compute), each.parity is None)):
         there = Machine(target, engine.version, capability, f"SM {capability}", portable=False)
         reason = why_not(opened, stage, engine, there)
-        if reason is None and _STRIPPED in engine.options:
-            reason = f"{engine.file.path} holds no weights"
         if reason is None:
             return engine
     return reason or ""

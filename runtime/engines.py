@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shlex
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 
 from runtime.bundle import Bundle, Compute, EngineRecord, StageSpec
@@ -69,6 +71,27 @@ def choose(bundle: Bundle, stage: StageSpec, machine: Machine, computes: Sequenc
     raise EngineUnfit(f"{bundle.root}: no engine of stage '{stage.name}' can run here: {said}. {todo}")
 
 
+def choose_all(bundle: Bundle, machine: Machine, computes: Sequence[Compute] = ANY_TYPE) -> dict[str, EngineRecord]:
+    """By stage, engines for this machine that connect: what one gives is of the type that the next one takes.
+
+    What computes in int8 takes and gives float32, so that both go together; nothing else does.  Raises `EngineUnfit`
+    with the reason and what to do, also where every stage has an engine that fits, but not to the others.
+    """
+    stages = bundle.manifest.stages
+    for compute in computes:
+        family = (compute, "float32") if compute == "int8" and "float32" in computes else (compute,)
+        with suppress(EngineUnfit):
+            chosen = {stage.name: choose(bundle, stage, machine, family) for stage in stages}
+            if any(engine.compute == compute for engine in chosen.values()):  # else halves come first
+                return chosen
+    found = [choose(bundle, stage, machine, computes) for stage in stages]  # raises for the first that has none
+    types = ", ".join(f"{stage.name} {engine.compute}" for stage, engine in zip(stages, found, strict=True))
+    raise EngineUnfit(
+        f"{bundle.root}: the engines that can run here have another type in one stage than in the next ({types}). "
+        f"{remedy(bundle, machine)}"
+    )
+
+
 def why_not(bundle: Bundle, stage: StageSpec, engine: EngineRecord, machine: Machine) -> str | None:
     """None when the engine fits, else the first thing that stands in its way; its file is read to the last byte."""
     return next(_obstacles(bundle, stage, engine, machine), None)
@@ -77,14 +100,20 @@ def why_not(bundle: Bundle, stage: StageSpec, engine: EngineRecord, machine: Mac
 def short_of(bundle: Bundle, stage: StageSpec, engine: EngineRecord, machine: Machine) -> str | None:
     """What windows of the bundle's own schedule the engine does not take, and what to do; None: it takes all."""
     rule = bundle.manifest.schedule
-    least = max((engine.shapes[name][0][0] for name in _windows(stage) if engine.shapes.get(name)), default=1)
-    if rule.fixed or least <= 1:
+    full = rule.targets + rule.references
+    taken = [engine.shapes[name] for name in _windows(stage) if engine.shapes.get(name)]
+    least = max((shape[0][0] for shape in taken), default=1)
+    most = min((shape[-1][0] for shape in taken), default=full)
+    if rule.fixed or least <= 1 <= full <= most:
         return None
     compile_it = f"Compile for a range: {rebuild_command(bundle, machine)}, export" if machine.ranges else "Export"
+    cure = f"{compile_it} with --frames {rule.targets}+{rule.references}"
+    name = f"{bundle.root}: {engine.file.path}"
+    if most < full:
+        return f"{name} takes windows of {most} frames or fewer, and a full one has {full}. {cure}"
     return (
-        f"{bundle.root}: {engine.file.path} takes windows of {least} frames or more, and a short scene has fewer. "
-        f"{compile_it} with --frames {rule.targets}+{rule.references}, or have it all the same: --backend "
-        f"{machine.target}"
+        f"{name} takes windows of {least} frames or more, and a short scene has fewer. {cure}, or have it all the "
+        f"same: --backend {machine.target}"
     )
 
 
@@ -169,7 +198,7 @@ def _numbers(version: str) -> tuple[int, ...]:
     """`10.13.3.9` as numbers; what is no number ends them."""
     digits: list[int] = []
     for part in version.split("."):
-        if not part.isdigit():
+        if not re.fullmatch(r"[0-9]{1,9}", part):
             break
         digits.append(int(part))
     return tuple(digits) or (0,)

@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-from runtime.bundle import DEFAULT, MANIFEST
-from runtime.errors import NotABundle
+from runtime.bundle import DEFAULT
 from runtime.masks import Request
 from runtime.nvdec import Nvdec
 from runtime.regions import Choice
 from runtime.session import Settings
+from runtime.shipped import SHIPPED_BUNDLES, find_bundle
 from runtime.video import Encoding, FrameReader, open_reader
 
-SHIPPED_BUNDLES = Path(__file__).resolve().parent.parent / "assets" / "bundles"
+__all__ = ["SHIPPED_BUNDLES", "Job", "find_bundle"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,3 @@ class Job:
         """The video, to be read once; decoded by `nvdec` where one is given."""
         keep_going, deinterlace = self.keep_going, self.deinterlace
         return open_reader(self.video, keep_going=keep_going, deinterlace=deinterlace, fps=self.fps, nvdec=nvdec)
-
-
-def find_bundle(name: str) -> Path:
-    """The folder `name`, or the shipped bundle of that name; raises `NotABundle`."""
-    if (Path(name) / MANIFEST).exists() or Path(name).is_dir():
-        return Path(name)
-    if (SHIPPED_BUNDLES / name).is_dir() and Path(name).name == name:
-        return SHIPPED_BUNDLES / name
-    shipped = ", ".join(sorted(path.name for path in SHIPPED_BUNDLES.glob("[!.]*") if path.is_dir()))
-    raise NotABundle(f"{name}: no such bundle, neither a folder nor one of: {shipped}. Make one: python export.py")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from runtime.bundle import Compute, StageSpec
-from runtime.device import Memory, Stream, Tensor
+from runtime.device import Form, Memory, Stream, Tensor
 from runtime.engines import Machine
 
 Precision = Literal["auto", "fp32"]
@@ -48,6 +48,8 @@ class Request:
     tell: Callable[[str], None] = _ignore  # takes a sentence that a user should hear
     at_rest: Callable[[Callable[[], None]], None] = _ignore  # takes what to call when a clip is done and nothing runs
     threads: int | None = None  # to compute with, where that is a processor's work; None: see runtime/cores.py
+    at_end: Callable[[Callable[[], None]], None] = _ignore  # takes what to call when the program is not needed any more
+    allocate: Callable[[Form], Tensor] | None = None  # gives device memory that outlives the program; None: nobody does
 
 
 class Program(Protocol):

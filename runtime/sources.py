@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runtime import engines
-from runtime.bundle import Bundle, Compute, EngineRecord, StageSpec
-from runtime.engines import Machine
+from runtime.bundle import Bundle, Compute, StageSpec
 from runtime.errors import EngineUnfit
 from runtime.program import LABELS, Arithmetic, Backend, Precision
 
@@ -19,7 +17,7 @@ class Source:
     """A stage's file, checked against the manifest."""
 
     path: Path
-    compute: Compute  # type of what goes in and out where the stage's spec says float32
+    compute: Compute  # type of what goes in and out where the stage's spec says float32; int8: float32
     doubt: str | None = None  # what a user must be told of it
     quantised: bool = False  # whether it computes in int8 besides
 
@@ -36,7 +34,7 @@ def find_sources(
     if machine is None:
         return _graphs(bundle, backend, arithmetic)
     exact: tuple[Compute, ...] = ("float32",)
-    chosen = _engines(bundle, machine, exact if arithmetic.precision == "fp32" else engines.ANY_TYPE)
+    chosen = engines.choose_all(bundle, machine, exact if arithmetic.precision == "fp32" else engines.ANY_TYPE)
     for stage in bundle.manifest.stages if every_window else ():
         if reason := engines.short_of(bundle, stage, chosen[stage.name], machine):
             raise EngineUnfit(reason)
@@ -61,11 +59,13 @@ def part_source(bundle: Bundle, backend: Backend, sources: Mapping[str, Source])
 
 def types_of(backend: Backend, precision: Precision, sources: Mapping[str, Source]) -> str:
     """The types that `sources` are computed in, for people: int8 where a stage has a graph in it, then the others'."""
-    first = next(iter(sources.values()))
-    rest = backend.precision(precision, first.compute)
-    if rest not in LABELS.values():  # the null backend's, which is none whatever it opens
+    computes: list[Compute] = [source.compute for source in sources.values()]
+    wide: list[Compute] = [compute for compute in computes if compute != "int8"] or computes
+    rest = backend.precision(precision, wide[0])
+    if rest not in LABELS.values() or rest == LABELS["int8"]:  # the null backend's is none whatever it opens
         return rest
-    return f"int8 and {rest}" if any(source.quantised for source in sources.values()) else rest
+    narrow = "int8" in computes or any(source.quantised for source in sources.values())
+    return f"{LABELS['int8']} and {rest}" if narrow else rest
 
 
 def _graphs(bundle: Bundle, backend: Backend, arithmetic: Arithmetic) -> Mapping[str, Source]:
@@ -89,16 +89,3 @@ def _graph(bundle: Bundle, stage: StageSpec, target: str, *, int8: bool) -> Sour
     if narrow is not None:
         return Source(narrow, "float32", quantised=True)
     return Source(bundle.file(stage, target), "float32")
-
-
-def _engines(bundle: Bundle, machine: Machine, computes: tuple[Compute, ...]) -> Mapping[str, EngineRecord]:
-    stages = bundle.manifest.stages
-    for compute in computes:
-        with suppress(EngineUnfit):
-            return {stage.name: engines.choose(bundle, stage, machine, (compute,)) for stage in stages}
-    for stage in stages:
-        engines.choose(bundle, stage, machine, computes)  # raises for the first stage that has none
-    raise EngineUnfit(
-        f"{bundle.root}: the engines that can run here have another type in one stage than in the next. "
-        f"{engines.remedy(bundle, machine)}"
-    )

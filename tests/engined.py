@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runtime.bundle import Bundle, Compute, EngineRecord, StageSpec, file_record, read_bundle, write_manifest
-from runtime.engines import identity
+from runtime.engines import VERSION_COMPATIBLE, identity
 from runtime.machine import Gpu
 
 GPU = Gpu("Fake GPU", "9.0")
@@ -27,6 +27,7 @@ class Build:
     capability: str = "9.0"
     compute: Compute = "float16"
     frames: tuple[int, int] | None = None  # least and most of a window; None: the only one that the stage takes
+    options: tuple[str, ...] = ()  # those that widen what it fits
 
 
 def add_engines(root: Path, build: Build) -> Bundle:
@@ -48,6 +49,7 @@ def _with_engine(root: Path, stage: StageSpec, build: Build) -> StageSpec:
         for spec in (*stage.inputs, *stage.outputs)
     }
     plan = {"version": build.version, "graph": str(root / stage.files["onnx"].path), "ports": ports}
+    plan |= {"host code": VERSION_COMPATIBLE in build.options, "given memory": build.target == "tensorrt_rtx"}
     path = root / f"{stage.name}.{build.target}.{build.compute}.{build.capability}.plan"
     path.write_text(json.dumps(plan | {"frames": build.frames}))
     record = EngineRecord(
@@ -58,13 +60,27 @@ def _with_engine(root: Path, stage: StageSpec, build: Build) -> StageSpec:
         compute=build.compute,
         graph_sha256=stage.files["onnx"].sha256,
         shapes={spec.name: tuple(_shapes(spec.shape, build)) for spec in stage.inputs if spec.holds is None},
-        options={},
+        options=dict.fromkeys(build.options, "yes"),
         key="",
         file=file_record(root, path),
         layers={build.compute: 1},
         parity=None,
     )
     return replace(stage, engines=(*stage.engines, replace(record, key=identity(record))))
+
+
+def retype(root: Path, computes: Sequence[Sequence[Compute]]) -> Bundle:
+    """The bundle in `root` with each stage's only engine as if it were built in these types, one after the other."""
+    manifest = read_bundle(root).manifest
+    stages = tuple(_retyped(stage, types) for stage, types in zip(manifest.stages, computes, strict=True))
+    write_manifest(root, replace(manifest, stages=stages))
+    return read_bundle(root)
+
+
+def _retyped(stage: StageSpec, computes: Sequence[Compute]) -> StageSpec:
+    (engine,) = stage.engines
+    made = (replace(engine, compute=compute) for compute in computes)
+    return replace(stage, engines=tuple(replace(each, key=identity(each)) for each in made))
 
 
 def _shapes(shape: Sequence[int | str], build: Build) -> list[Shape]:

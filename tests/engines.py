@@ -85,13 +85,16 @@ def enumeration(kind: str, *members: str) -> Any:
 
 
 def library(version: str) -> Any:
-    """As much of a release of TensorRT as a builder's settings touch."""
+    """As much of a release of TensorRT as a builder's settings touch; below 8 it is TensorRT-RTX's."""
     numbers = tuple(int(part) for part in version.split("."))
-    flags = ["FP16", "INT8", "OBEY_PRECISION_CONSTRAINTS"] if numbers < (11,) else []
-    networks = ["EXPLICIT_BATCH"] + (["STRONGLY_TYPED"] if (10,) <= numbers < (11,) else [])
+    rtx = numbers < (8,)
+    flags = ["FP16", "INT8", "OBEY_PRECISION_CONSTRAINTS"] if (8,) <= numbers < (11,) else []
+    flags += ["REQUIRE_USER_ALLOCATION"] if rtx else []
+    networks = [] if rtx else ["EXPLICIT_BATCH"]
+    networks += ["STRONGLY_TYPED"] if rtx or (10,) <= numbers < (11,) else []
     return SimpleNamespace(
         __version__=version,
-        BuilderFlag=enumeration("BuilderFlag", *flags, "VERSION_COMPATIBLE", "STRIP_PLAN"),
+        BuilderFlag=enumeration("BuilderFlag", *flags, "TF32", "VERSION_COMPATIBLE"),
         NetworkDefinitionCreationFlag=enumeration("NetworkDefinitionCreationFlag", *networks),
         MemoryPoolType=enumeration("MemoryPoolType", "WORKSPACE"),
         HardwareCompatibilityLevel=enumeration("HardwareCompatibilityLevel", "NONE", "AMPERE_PLUS"),

@@ -27,7 +27,6 @@ class Options:
     timing_cache: Path | None = None  # kept from build to build
     hardware_compat: bool = False  # for every GPU of SM 8.0 or later
     version_compat: bool = False  # for later versions with the same first number
-    strip_weights: bool = False  # the plan without the weights, to be refitted from the graph
     frames: tuple[int, int, int] | None = None  # least, usual, most in a window; None: exactly the schedule's
 
 

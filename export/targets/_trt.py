@@ -37,7 +37,6 @@ class Limits:
     title: str  # the library and its version, for people
     compatible: bool  # engines for other GPUs and later versions
     levels: bool  # an optimisation level
-    stripped: bool  # plans without weights
     cache: bool  # a timing cache
     bfloat16: bool
     int8: bool  # with int8 activations, from Q/DQ nodes
@@ -51,7 +50,6 @@ def refuse(options: Options, compute: Compute, limits: Limits) -> str | None:
         ("--hardware-compat", options.hardware_compat, limits.compatible),
         ("--version-compat", options.version_compat, limits.compatible),
         ("--opt-level", options.opt_level is not None, limits.levels),
-        ("--strip-weights", options.strip_weights, limits.stripped),
         ("--timing-cache", options.timing_cache is not None, limits.cache),
         ("--frames-range", options.frames is not None, limits.ranges),
         ("--bf16", compute == "bfloat16", limits.bfloat16),

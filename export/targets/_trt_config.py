@@ -21,10 +21,9 @@ def configure(library: Any, config: Any, request: dict[str, Any], *, portable: b
     options = request["options"]
     if options["capabilities"]:
         _list_capabilities(library, config, options["capabilities"])
-    if not typed_strongly(library):
-        config.set_flag(library.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
-        if request["compute"] in _BUILDER_FLAGS:
-            config.set_flag(getattr(library.BuilderFlag, _BUILDER_FLAGS[request["compute"]]))
+    _hold_types(library, config, request["compute"])
+    if portable:  # RTX may else allocate in the midst of work, which then cannot be recorded
+        config.set_flag(library.BuilderFlag.REQUIRE_USER_ALLOCATION)
     if options["workspace_mib"] is not None:
         config.set_memory_pool_limit(library.MemoryPoolType.WORKSPACE, options["workspace_mib"] << 20)
     if options["opt_level"] is not None:
@@ -33,8 +32,6 @@ def configure(library: Any, config: Any, request: dict[str, Any], *, portable: b
         config.hardware_compatibility_level = library.HardwareCompatibilityLevel.AMPERE_PLUS
     if options["version_compat"]:
         config.set_flag(library.BuilderFlag.VERSION_COMPATIBLE)
-    if options["strip_weights"]:
-        config.set_flag(library.BuilderFlag.STRIP_PLAN)
     if not portable:
         config.profiling_verbosity = library.ProfilingVerbosity.DETAILED  # the inspector names layers and types
     return None if options["timing_cache"] is None else _timing_cache(config, Path(options["timing_cache"]))
@@ -43,6 +40,19 @@ def configure(library: Any, config: Any, request: dict[str, Any], *, portable: b
 def numbers(library: Any) -> tuple[int, ...]:
     """The library's version as numbers."""
     return tuple(int(part) for part in str(library.__version__).split(".")[:3] if part.isdigit())
+
+
+def _hold_types(library: Any, config: Any, compute: str) -> None:
+    """Let the engine compute in the graph's types: float32 is meant so, also where it is an island among halves.
+
+    In int8 what is left in float32 may be rounded to TF32, which is far less than int8 itself loses.
+    """
+    if compute != "int8":
+        config.clear_flag(library.BuilderFlag.TF32)  # set by itself
+    if not typed_strongly(library):
+        config.set_flag(library.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
+        if compute in _BUILDER_FLAGS:
+            config.set_flag(getattr(library.BuilderFlag, _BUILDER_FLAGS[compute]))
 
 
 def _list_capabilities(library: Any, config: Any, capabilities: list[str]) -> None:

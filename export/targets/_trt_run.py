@@ -11,6 +11,8 @@ import importlib
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,13 +35,24 @@ class RunFailed(Exception):
     """The library gave up; the text says why, in one line."""
 
 
-def execute(library: Any, plan: bytes, calls: Sequence[Arrays], device: Device) -> list[Arrays]:
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An engine on trial."""
+
+    content: bytes
+    host_code: bool  # whether it brings code for the host, since it is for later versions
+    given_memory: bool  # whether its contexts must be given theirs
+
+
+def execute(library: Any, plan: Plan, calls: Sequence[Arrays], device: Device) -> list[Arrays]:
     """The engine's outputs, call by call; raises `RunFailed`, or `DeviceFailed` where there is too little memory."""
     runtime = library.Runtime(library.Logger(library.Logger.ERROR))
-    engine = runtime.deserialize_cuda_engine(plan)
+    if plan.host_code:
+        runtime.engine_host_code_allowed = True
+    engine = runtime.deserialize_cuda_engine(plan.content)
     if engine is None:
         raise RunFailed("the library cannot read the plan that it has just built")
-    context = engine.create_execution_context()
+    context, memory = _context(library, plan, engine, device)
     if context is None:
         raise RunFailed("the library makes no context for it; is the GPU's memory full?")
     stream = device.stream("trial")
@@ -47,6 +60,7 @@ def execute(library: Any, plan: bytes, calls: Sequence[Arrays], device: Device) 
         return [_call(context, engine, given, device, stream) for given in calls]
     finally:
         stream.close()
+        del memory  # alive until here
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -55,16 +69,26 @@ def main(arguments: Sequence[str]) -> int:
     target = importlib.import_module(f"export.targets.{request['target']}")
     result: dict[str, str] = {}
     try:
-        device = open_device("cuda", Clock(), 1)
-        with device.bound():
-            outputs = execute(
-                target.library(), Path(request["plan"]).read_bytes(), load(Path(request["given"])), device
-            )
+        with closing(open_device("cuda", Clock(), 1)) as device, device.bound():
+            plan = Plan(Path(request["plan"]).read_bytes(), request["host_code"], target.TARGET.portable)
+            outputs = execute(target.library(), plan, load(Path(request["given"])), device)
         save(Path(request["outputs"]), outputs)
     except (RunFailed, DeviceFailed) as failure:
         result = {"error": str(failure)}
     Path(arguments[1]).write_text(json.dumps(result), encoding="utf-8")
     return int("error" in result)
+
+
+def _context(library: Any, plan: Plan, engine: Any, device: Device) -> tuple[Any, Any]:
+    """A context, None where the library fails; and its memory where that is ours, which must outlive it."""
+    if not plan.given_memory:
+        return engine.create_execution_context(), None
+    context = engine.create_execution_context(library.ExecutionContextAllocationStrategy.USER_MANAGED)
+    size = int(engine.device_memory_size_v2)
+    memory: Any = device.allocate(Form((size,), "uint8"))
+    if context is not None:
+        context.set_device_memory(memory.address, size)
+    return context, memory
 
 
 def _call(context: Any, engine: Any, given: Arrays, device: Device, stream: Stream) -> Arrays:
@@ -78,7 +102,9 @@ def _call(context: Any, engine: Any, given: Arrays, device: Device, stream: Stre
     stream.mark().wait()
     if not all(accepted):
         raise RunFailed("the library refuses to run it")
-    del inputs  # alive until here: the engine knows addresses alone
+    for tensor in (*inputs, *outputs.values()):
+        if not isinstance(tensor, np.ndarray):  # a length
+            device.free(tensor)
     return found
 
 

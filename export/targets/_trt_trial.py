@@ -32,7 +32,8 @@ def run_in_child(target: str, order: Order, plan: Path, feeds: Sequence[Arrays])
         )
         save(given, [{name: narrowed(values, order.compute) for name, values in feed.items()} for feed in feeds])
         files = {"plan": str(plan.resolve()), "given": str(given), "outputs": str(outputs)}
-        request.write_text(json.dumps({"target": target, "compute": order.compute, **files}), encoding="utf-8")
+        host_code = order.options.version_compat
+        request.write_text(json.dumps({"target": target, "host_code": host_code, **files}), encoding="utf-8")
         command = [sys.executable, "-m", "export.targets._trt_run", str(request), str(result)]
         with log.open("wb") as output:
             try:

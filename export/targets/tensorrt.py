@@ -18,7 +18,6 @@ from runtime.machine import gpus
 
 _OLDEST = (8, 5)
 _COMPATIBLE = (8, 6)  # the first with optimisation levels and compatible engines
-_STRIPPED = (10, 0)
 _BFLOAT16 = (9, 0)
 _STRONG = (10, 0)
 
@@ -40,7 +39,6 @@ def limits_of(version: tuple[int, ...], title: str) -> Limits:
         title=title,
         compatible=version >= _COMPATIBLE,
         levels=version >= _COMPATIBLE,
-        stripped=version >= _STRIPPED,
         cache=True,
         bfloat16=version >= _BFLOAT16,
         int8=version >= _STRONG,

@@ -60,8 +60,7 @@ class _Rtx:
             title=f"TensorRT-RTX {self.version()}",
             compatible=False,
             levels=True,
-            stripped=False,  # its builder then asks for a GPU, and finds none
-            cache=False,  # likewise
+            cache=False,  # its builder then asks for a GPU, and finds none
             bfloat16=True,
             int8=False,
             ranges=True,

@@ -12,7 +12,8 @@ from functools import partial
 from typing import Any
 
 from runtime.backends._trt_cache import RuntimeCache
-from runtime.backends._trt_engine import Log, make_logger, read_ports
+from runtime.backends._trt_engine import Log, brings_code, make_logger, read_ports
+from runtime.backends._trt_memory import give_memory
 from runtime.backends._trt_program import TrtProgram
 from runtime.bundle import Compute, read_bundle
 from runtime.device import Memory
@@ -38,6 +39,7 @@ class TrtBackend:
     portable: bool  # whether it builds for GPUs that it is told of
     ranges_from: tuple[int, ...]  # version from which one engine may take windows of several lengths
     compiles: bool  # whether kernels are compiled when an engine is opened, and worth keeping
+    host_code: bool  # whether engines for later versions bring code for the host, that of their own version
 
     memory: Memory = "cuda"
     graphs: tuple[Compute, ...] = ()
@@ -79,16 +81,27 @@ class TrtBackend:
         library, log = self.library(), Log()
         title = f"{self.title} {library.__version__}"
         logger = make_logger(library, log)
-        runtime = library.Runtime(logger)
-        engine = runtime.deserialize_cuda_engine(request.path.read_bytes())
+        try:
+            runtime = library.Runtime(logger)
+        except (RuntimeError, TypeError) as error:  # of no runtime the bindings only know that it is none
+            raise DeviceFailed(
+                f"{request.path}: {title} cannot start on this GPU: {log.take()} ({_line(error)}). Update the driver, "
+                f"or use the CPU: --backend onnxruntime"
+            ) from error
+        plan = request.path.read_bytes()
+        if self.host_code and brings_code(request, plan):
+            runtime.engine_host_code_allowed = True
+        engine = runtime.deserialize_cuda_engine(plan)
         if engine is None:
             raise self._refusal(request, f"{title} cannot read this engine: {log.take()}")
         ports = read_ports(engine, request, partial(self._refusal, request))
         machine = self.machine()
         cache = RuntimeCache(engine, request, f"{machine.gpu} {machine.version}") if self.compiles else None
-        context = engine.create_execution_context() if cache is None else cache.context()
+        context = engine.create_execution_context() if cache is None else cache.context(library)
         if context is None:
             raise self._refusal(request, f"{title} cannot run this engine: {log.take()}")
+        if cache is not None:
+            give_memory(context, engine, request)
         return TrtProgram(context, ports, request, title, log, (logger, runtime, engine, cache))
 
     def _refusal(self, request: Request, reason: str) -> VidmendError:

@@ -1,4 +1,4 @@
-"""Kernels that RTX compiled for this GPU, kept from one start to the next."""
+"""Kernels that RTX compiled for this GPU, kept from one start to the next; never worth a failure."""
 
 from __future__ import annotations
 
@@ -25,13 +25,19 @@ class RuntimeCache:
         self._config.set_runtime_cache(self._cache)
         request.at_rest(self._keep)  # by then everything that a run needs is compiled
 
-    def context(self) -> Any:
-        """An execution context that uses it; None where the library fails."""
+    def context(self, library: Any) -> Any:
+        """An execution context that uses it and is still to be given its memory; None where the library fails.
+
+        Engines are built for that: one that takes memory itself may do so in the midst of work.
+        """
+        strategy = library.ExecutionContextAllocationStrategy.USER_MANAGED
+        self._config.set_execution_context_allocation_strategy(strategy)
         return self._engine.create_execution_context(runtime_config=self._config)
 
     def _keep(self) -> None:
-        content = bytes(self._cache.serialize())
-        if content == self._kept:
+        serialized = self._cache.serialize()
+        content = b"" if serialized is None else bytes(serialized)
+        if content in (b"", self._kept):
             return
         self._kept = content
         if not keep(self._request.path.parent, self._name, content):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from runtime.bundle import TensorSpec
 from runtime.device import Shape
+from runtime.engines import VERSION_COMPATIBLE
 from runtime.errors import VidmendError
 from runtime.numbers import NUMPY_NAMES
 from runtime.program import Request
@@ -69,6 +71,15 @@ def make_logger(library: Any, log: Log) -> Any:
                 log.add(message)
 
     return Logger()
+
+
+def brings_code(request: Request, plan: bytes) -> bool:
+    """Whether these very bytes stand in the manifest as an engine for later versions, which runs code of its own.
+
+    Bytes that were changed since they were checked bring none: the library then refuses the plan.
+    """
+    trusted = {each.file.sha256 for each in request.stage.engines if VERSION_COMPATIBLE in each.options}
+    return bool(trusted) and hashlib.sha256(plan).hexdigest() in trusted
 
 
 def read_ports(engine: Any, request: Request, refusal: Callable[[str], VidmendError]) -> tuple[Port, ...]:

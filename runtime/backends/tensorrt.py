@@ -24,4 +24,5 @@ BACKEND = TrtBackend(
     portable=False,
     ranges_from=(10,),
     compiles=False,
+    host_code=True,
 )

@@ -27,4 +27,5 @@ BACKEND = TrtBackend(
     portable=True,
     ranges_from=(1,),
     compiles=True,
+    host_code=False,
 )

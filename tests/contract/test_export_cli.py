@@ -36,6 +36,40 @@ def test_a_dry_run_says_what_it_would_make_and_writes_nothing(
     assert list(in_empty_folder.iterdir()) == []
 
 
+@pytest.mark.parametrize("dry", [("--dry-run",), ()])
+@pytest.mark.parametrize(
+    ("held", "force", "says"),
+    [
+        ("manifest.json", (), "exists already; --force replaces it"),
+        ("notes.txt", ("--force",), "exists and holds no manifest.json; refusing to replace it"),
+    ],
+)
+def test_a_dry_run_refuses_what_the_run_would(
+    in_empty_folder: Path,
+    dry: tuple[str, ...],
+    held: str,
+    force: tuple[str, ...],
+    says: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (in_empty_folder / "taken").mkdir()
+    (in_empty_folder / "taken" / held).write_text("{}")
+    assert cli.main([*dry, *force, *SMALL, "--out", "taken"]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.strip().splitlines()[-1] == f"export.py: taken: {says}"
+    assert captured.out == ""
+
+
+def test_a_dry_run_passes_over_a_bundle_that_may_be_replaced(
+    in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (in_empty_folder / "taken").mkdir()
+    (in_empty_folder / "taken" / "manifest.json").write_text("{}")
+    assert cli.main(["--dry-run", "--force", *SMALL, "--out", "taken"]) == 0
+    assert "nothing was written" in capsys.readouterr().out
+    assert (in_empty_folder / "taken" / "manifest.json").read_text() == "{}"
+
+
 def test_the_command_line_exports_prints_the_figures_and_says_what_fp16_lacks(
     in_empty_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from export.plan import WEIGHTS, Plan
 from export.precision import lower
 from export.targets import tensorrt_rtx as rtx
 from export.targets._target import Built, Half, Options, Order
+from export.targets._trt_config import configure
 from models._spec import Stage
 from models.sttn import SPEC
 from runtime.bundle import Compute, StageSpec, TensorSpec, read_bundle
@@ -156,6 +157,16 @@ def test_the_engine_itself_computes_in_halves(compiled: list[Compiled]) -> None:
         assert "Float" not in json.dumps(json.loads(report)["Layers"])
 
 
+def test_the_builder_takes_the_settings_that_records_do_not_tell() -> None:
+    library = rtx.library()
+    for compute, tf32 in (("float32", False), ("float16", False), ("int8", True)):
+        config = library.Builder(library.Logger(library.Logger.ERROR)).create_builder_config()
+        assert config.get_flag(library.BuilderFlag.TF32), "it is on by itself"
+        configure(library, config, {"compute": compute, "options": asdict(Options())}, portable=True)
+        assert config.get_flag(library.BuilderFlag.TF32) == tf32
+        assert config.get_flag(library.BuilderFlag.REQUIRE_USER_ALLOCATION)
+
+
 def test_islands_are_built_as_islands_and_a_float32_graph_is_no_half_engine(tmp_path: Path) -> None:
     stage, graph = full_graphs(tiny_network())[1]
     softmax = tuple(node.name for node in graph.graph.node if node.op_type == "Softmax")
@@ -192,6 +203,15 @@ def test_an_export_makes_engines_and_a_second_run_adds_those_of_another_gpu(
     assert cli.main([*command[:-1], "9.0"]) == 2
     assert "--compute-capabilities 9.0: TensorRT-RTX" in capsys.readouterr().err
     assert read_bundle(plan.out) == replace(before, root=plan.out)
+
+
+def test_an_export_for_a_range_without_its_full_window_is_refused_before_anything_is_computed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    wish = ["--target", "tensorrt_rtx", "--compute-capabilities", "8.9", "--dry-run", "--frames-range"]
+    assert cli.main([*wish, "1,8,12"]) == 2
+    assert "export.py: --frames-range 1,8,12: leaves out the full window, which has " in capsys.readouterr().err
+    assert cli.main([*wish, "1,16,16"]) == 0
 
 
 def test_a_bundle_in_int8_gets_float32_engines_where_the_library_has_no_int8(made: Made, tmp_path: Path) -> None:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Callable, Generator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,89 +10,19 @@ import numpy as np
 import pytest
 
 from runtime import backends
-from runtime._device.cuda import CudaDevice
-from runtime.clock import Clock
-from runtime.device import Form, Stream, Tensor
+from runtime.device import Form
 from runtime.errors import EngineUnfit, VidmendError
-from runtime.program import Program, Request, narrowest
-from runtime.sources import find_sources
-from tests.engined import RTX, Build, add_engines
+from tests.engine_bench import FEATURES, PIXELS, Setting, bench
+from tests.engined import RTX, Build
 from tests.stand_in_cuda import FakeCuda
 from tests.stand_in_graphs import FakeGraphs
 from tests.stand_in_tensorrt import FakeTensorRt, Faults, machine_with
-from tests.tiny import HEIGHT, WIDTH
-
-CHANNELS = 16
-PIXELS = Form((1, 3, HEIGHT, WIDTH), "float16")
-FEATURES = Form((1, CHANNELS, HEIGHT // 4, WIDTH // 4), "float16")
 
 
 @pytest.fixture
 def root(any_window: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
     return Path(shutil.copytree(any_window, tmp_path / "bundle"))
-
-
-@dataclass
-class Bench:
-    """The encoder's engine on a fake GPU."""
-
-    library: FakeTensorRt
-    device: CudaDevice
-    stream: Stream
-    program: Program
-    driver: FakeGraphs
-    notes: list[str]
-
-    def tensor(self, form: Form) -> Tensor:
-        return self.device.allocate(form)
-
-    def encode(self, pixels: Tensor, features: Tensor) -> np.ndarray:
-        """What the encoder makes of 0.5 everywhere, as it lies in `features`."""
-        seen: list[np.ndarray] = []
-        self.stream.write(pixels, lambda array: array.fill(0.5))
-        self.stream.zero(features)
-        self.program.enqueue({"rgb": pixels}, {"features": features}, self.stream)
-        self.stream.read(features, lambda array: seen.append(array.copy()))
-        self.stream.mark().wait()
-        return seen[0]
-
-
-@dataclass
-class Setting:
-    """How a bench is set up."""
-
-    target: str = "tensorrt"
-    build: Build = field(default_factory=Build)
-    faults: Faults = field(default_factory=Faults)
-    fails: str = ""
-    cuda_graph: bool = True
-    plan: Callable[[dict[str, Any]], None] | None = None  # a change to the encoder's plan, unknown to the manifest
-
-
-@contextmanager
-def bench(root: Path, setting: Setting | None = None) -> Generator[Bench, None, None]:
-    setting = setting or Setting()
-    library = FakeTensorRt(FakeCuda(), setting.build.version, setting.faults)
-    driver = FakeGraphs(library.cuda, setting.fails)
-    bundle = add_engines(root, setting.build)
-    with machine_with(library, driver, setting.target):
-        backend, device = backends.get(setting.target), CudaDevice(Clock())
-        path = find_sources(bundle, backend, narrowest("auto"))["encoder"].path
-        if setting.plan is not None:
-            plan = json.loads(path.read_text())
-            setting.plan(plan)
-            path.write_text(json.dumps(plan))
-        notes, at_rest = list[str](), list[Callable[[], None]]()
-        stage = bundle.stage("encoder")
-        request = Request(
-            path, stage, {"B": 1}, "auto", setting.build.compute, setting.cuda_graph, notes.append, at_rest.append
-        )
-        with device.bound(), closing(device.stream("encoder")) as stream:
-            program = backend.open(request)
-            yield Bench(library, device, stream, program, driver, notes)
-            for call in at_rest:
-                call()
 
 
 def test_a_call_is_recorded_when_its_addresses_come_back_and_launched_from_then_on(root: Path) -> None:

@@ -35,7 +35,7 @@ def any_window(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def fixed_window(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_bundle(tmp_path_factory.mktemp("fixed"), frames=(3, 2), of=MASKED)
+    return tiny_bundle(tmp_path_factory.mktemp("fixed"), frames=(3, 2), pace=(2, 4), of=MASKED)
 
 
 @pytest.fixture
@@ -168,7 +168,6 @@ def test_a_call_of_a_fixed_window_has_exactly_the_configured_shapes(compiled: Bu
         (Wish(("tensorrt",), None), {}, GRAPHS, "no GPU here, and none named: --compute-capabilities 8.9 names one"),
         (Wish(("tensorrt",), "9.0"), {}, GRAPHS, "was built for SM 8.9, this GPU (SM 9.0) is SM 9.0"),
         (Wish(("tensorrt_rtx",), "8.9"), {}, "tensorrt_plan", "tensorrt_rtx: Triton does not serve it"),
-        (Wish(("tensorrt",), "8.9"), {"options": {"strip-weights": "yes"}}, GRAPHS, "holds no weights"),
     ],
 )
 def test_what_cannot_be_served_is_one_line(
@@ -189,11 +188,22 @@ def test_engines_that_differ_in_type_or_take_a_scalar_are_passed_over(
     fixed_window: Path, any_window: Path, tmp_path: Path
 ) -> None:
     mixed = with_engines(Path(shutil.copytree(fixed_window, tmp_path / "mixed")), ("float16", "float32", "float16"))
-    assert choose(mixed, L4).passed_over == ("tensorrt: it has no engines of one type for all stages",)
+    types = "encoder float16, transformer float32, decoder float16"
+    told = f"its engines have another type in one stage than in the next ({types}); compile all of them in one"
+    assert choose(mixed, L4).passed_over == (f"tensorrt: {told}",)
     scalar = choose(read_bundle(any_window), L4)
     assert "takes a scalar, which Triton's TensorRT has not" in scalar.passed_over[0]
     both = with_engines(mixed.root, ("float32", "float16", "float32"))
     assert [each.engine is not None for each in choose(both, L4).stages] == [True] * 3
+
+
+def test_engines_in_int8_and_float32_are_served_together_since_both_take_float32(
+    fixed_window: Path, tmp_path: Path
+) -> None:
+    both = with_engines(Path(shutil.copytree(fixed_window, tmp_path / "int8")), ("float32", "int8", "float32"))
+    configs = served(both, L4, tmp_path / "models")
+    check_tensors(both, configs, "float32", {"B": 1})
+    assert {config.platform for config in configs.values()} == {"tensorrt_plan"}
 
 
 def test_a_repository_is_whole_or_absent_and_replaced_only_by_force(

@@ -29,13 +29,12 @@ LACKING: list[tuple[str, Options, Compute, str | None]] = [
     ("8.5.3", Options(opt_level=3), "float16", "TensorRT 8.5.3 has no --opt-level here; leave it out"),
     ("8.5.3", Options(hardware_compat=True), "float16", "no --hardware-compat"),
     ("8.5.3", Options(version_compat=True), "float16", "no --version-compat"),
-    ("8.6.1", Options(strip_weights=True), "float16", "no --strip-weights"),
     ("8.6.1", Options(), "bfloat16", "no --bf16"),
     ("8.6.1", Options(frames=(1, 16, 32)), "float16", "no --frames-range"),
     ("8.6.1", Options(capabilities=("8.9",)), "float16", "builds for the GPU of this machine alone"),
     ("8.5.3", Options(workspace_mib=64, timing_cache=Path("cache")), "float16", None),
     ("8.6.1", Options(opt_level=3, hardware_compat=True, version_compat=True), "float16", None),
-    ("10.13.3", Options(strip_weights=True, frames=(1, 16, 32)), "bfloat16", None),
+    ("10.13.3", Options(frames=(1, 16, 32)), "bfloat16", None),
 ]
 
 
@@ -50,7 +49,7 @@ def asked(release: str, compute: Compute, options: dict[str, Any]) -> list[tuple
     """What a build by `release` sets and calls on its configuration, named."""
     plain = {field.name: None for field in fields(Options)} | {"capabilities": [], "hardware_compat": False}
     config = Recorder()
-    request = {"compute": compute, "options": plain | {"version_compat": False, "strip_weights": False} | options}
+    request = {"compute": compute, "options": plain | {"version_compat": False} | options}
     configure(library(release), config, request, portable=bool(options.get("capabilities")))
     return [tuple(getattr(part, "name", part) for part in call) for call in config.calls]
 
@@ -67,6 +66,30 @@ def test_before_10_types_are_allowed_by_flags_and_held_by_another() -> None:
 def test_networks_are_created_as_each_release_wants() -> None:
     made = {release: _trt_child._flags(library(release)) for release in RELEASES}
     assert made == {"8.5.3": 1, "8.6.1": 1, "10.13.3": 2, "11.1.0": 0}
+
+
+MADE: list[tuple[str, Compute]] = [
+    ("8.5.3", "float32"),
+    ("8.5.3", "float16"),
+    ("11.1.0", "float32"),
+    ("11.1.0", "bfloat16"),
+    ("11.1.0", "int8"),
+    ("1.7.1", "float32"),
+    ("1.7.1", "float16"),
+]
+
+
+@pytest.mark.parametrize(("release", "compute"), MADE)
+def test_float32_is_never_computed_in_tf32_but_in_what_int8_leaves_over(release: str, compute: Compute) -> None:
+    """The libraries allow it by themselves."""
+    options = {"capabilities": ["8.9"]} if release == "1.7.1" else {}
+    assert asked(release, compute, options).count(("clear_flag", "TF32")) == (compute != "int8")
+
+
+def test_engines_of_rtx_are_given_their_memory_so_that_their_work_can_be_recorded() -> None:
+    wanted = ("set_flag", "REQUIRE_USER_ALLOCATION")
+    assert wanted in asked("1.7.1", "float16", {"capabilities": ["8.9"]})
+    assert wanted not in asked("11.1.0", "float16", {})
 
 
 def test_the_number_of_compute_capabilities_is_set_first() -> None:
@@ -88,7 +111,6 @@ def test_options_reach_the_builder() -> None:
         ("set_flag", "VERSION_COMPATIBLE"),
     ):
         assert call in calls
-    assert ("set_flag", "STRIP_PLAN") in asked("10.13.3", "float16", {"strip_weights": True})
 
 
 def test_layers_are_held_to_the_graphs_types_but_not_those_that_compute_shapes() -> None:

@@ -76,6 +76,23 @@ def test_what_is_wrong_with_an_engine_is_one_line(mode: str, told: str, compiler
     assert "\n" not in str(caught.value)
 
 
+def test_an_engine_for_later_versions_is_tried_with_the_code_that_it_brings(compiler: Compiler, tmp_path: Path) -> None:
+    compatible = replace(ORDER, options=replace(ORDER.options, version_compat=True))
+    assert verified(compiler, "brings code", tmp_path, compatible)[0] is not None
+    with pytest.raises(ExportError, match="the library cannot read the plan that it has just built"):
+        verified(compiler, "brings code", tmp_path)
+
+
+@pytest.mark.usefixtures("compiler")
+def test_an_engine_of_rtx_is_tried_in_memory_that_it_is_given(tmp_path: Path) -> None:
+    """Its contexts are not made otherwise."""
+    rtx = targets.get("tensorrt_rtx").compiler
+    assert rtx is not None
+    assert verified(rtx, "given memory", tmp_path)[0] is not None
+    with pytest.raises(ExportError, match="the library makes no context for it"):
+        verified(rtx, "given memory, no context", tmp_path)
+
+
 def test_too_little_memory_is_one_line(compiler: Compiler, tmp_path: Path) -> None:
     trial = replace(TRIAL, feed={"rgb": np.zeros((1, 1 << 20), np.float32)})
     plan = tmp_path / "encoder.plan"

@@ -32,7 +32,7 @@ ENGINE_SIDE = ("gpu", "_gpu_probe", "_gpu_clips", "_gpu_compile", "_gpu_frames",
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_bundle(tmp_path_factory.mktemp("tiny"), frames=(3, 1))
+    return tiny_bundle(tmp_path_factory.mktemp("tiny"), frames=(3, 1), pace=(1, 10))
 
 
 @pytest.fixture(scope="module")

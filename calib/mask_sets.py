@@ -17,6 +17,7 @@ from runtime.errors import UsageError
 from runtime.frame import Hole
 from runtime.holes import spread
 from runtime.masks import Request, find_mask_beside, open_masks
+from runtime.plural import plural
 from runtime.video import probe
 
 DILATIONS = 4  # by a 3x3 cross, of every mask, as the field's evaluation programs have it
@@ -41,7 +42,8 @@ def own(wanted: Wanted) -> list[Hole]:
     """The masks that lie beside the clip: what they mark is what has to be painted anew."""
     holes = _beside(wanted.clip, wanted)
     if len(holes) < wanted.frames:
-        raise UsageError(f"{wanted.clip}: {len(holes)} masks beside it for {wanted.frames} frames; wanted one a frame")
+        found, frames = plural(len(holes), "mask"), plural(wanted.frames, "frame")
+        raise UsageError(f"{wanted.clip}: {found} beside it for {frames}; wanted one a frame")
     return holes
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from runtime import mask_choice
@@ -12,6 +13,7 @@ from runtime.errors import UsageError
 from runtime.frame import Frame, Hole
 from runtime.job import Job, find_bundle
 from runtime.masks import Request, open_masks
+from runtime.plural import plural
 from runtime.preview import write_preview
 from runtime.progress import Progress, counted
 from runtime.regions import Canvas, Region, plan, whole
@@ -32,6 +34,26 @@ class Outlook:
     request: Request  # the masks, those that were found among them
     regions: tuple[Region, ...]  # none: nothing is masked
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Previewed:
+    """A preview that was drawn."""
+
+    video: str
+    preview: str
+    masks: tuple[str, ...]  # as in a summary
+    regions: tuple[tuple[int, int, int, int], ...]  # left, top, width, height; none: nothing is masked
+
+    def as_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(asdict(self))
+
+    def as_line(self) -> str:
+        """One line for people."""
+        if not self.regions:
+            return f"{self.preview}: the mask is empty; there is nothing to repair"
+        return f"{self.preview}: {plural(len(self.regions), 'region')}; nothing was repaired"
 
 
 def look(job: Job, info: VideoInfo, progress: Progress, instead: Path | None = None) -> Outlook:
@@ -80,19 +102,23 @@ def _check_sidecars(job: Job, request: Request, preview: Path | None) -> None:
             check_sidecar(path, suffix, files, overwrite=job.overwrite)
 
 
-def preview(job: Job, target: Path, progress: Progress) -> str:
-    """Draw mask and regions over a few frames into the PNG `target`, repair nothing; returns a line that says so."""
+def replaced(request: Request) -> tuple[str, ...]:
+    """What the request replaces, each as the user knows it."""
+    named = [*(str(mask) for mask in request.masks), *(f"box {box}" for box in request.boxes)]
+    named += ["the video's transparency"] if request.alpha else []
+    return (*named, "the other way round") if request.invert else tuple(named)
+
+
+def preview(job: Job, target: Path, progress: Progress) -> Previewed:
+    """Draw mask and regions over a few frames into the PNG `target`, repair nothing."""
     with job.open() as reader:
         outlook = look(job, reader.info, progress, instead=target)
         rule = outlook.bundle.manifest.pixels
         frames = _few_frames(outlook, reader, progress)
         write_preview(target, frames, outlook.regions, reader.info, (rule.width, rule.height))
-    count = len(outlook.regions)
-    return (
-        f"{target}: {count} region{'' if count == 1 else 's'}; nothing was repaired"
-        if count
-        else (f"{target}: the mask is empty; there is nothing to repair")
-    )
+    crops = [region.crop for region in outlook.regions]
+    boxes = tuple((crop.left, crop.top, crop.width, crop.height) for crop in crops)
+    return Previewed(str(job.video), str(target), replaced(outlook.request), boxes)
 
 
 def _few_frames(outlook: Outlook, reader: FrameReader, progress: Progress) -> list[tuple[Frame, Hole | None]]:

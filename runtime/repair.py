@@ -6,6 +6,7 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from datetime import datetime
 
 from runtime import backends
 from runtime._video.extent import cut_short
@@ -15,7 +16,8 @@ from runtime.fingerprint import fingerprint, runs_on
 from runtime.frame import Frame, Masked
 from runtime.job import Job
 from runtime.masks import MaskSource, open_masks
-from runtime.outlook import Outlook, look
+from runtime.outlook import Outlook, look, replaced
+from runtime.plural import plural
 from runtime.progress import Progress
 from runtime.report import ReportData, Samples, write_report
 from runtime.session import Restored, Session, precision_of
@@ -35,9 +37,9 @@ def repair(job: Job, progress: Progress) -> Summary:
         if not outlook.regions and _copyable(job, outlook):
             summary = _copied(job, outlook, started)
         else:
-            run = _Run(job, outlook, reader, progress)
-            run.write(None if job.report is None else samples)
-            summary = run.summary(time.perf_counter() - started)
+            with closing(_Run(job, outlook, reader, progress)) as run:
+                run.write(None if job.report is None else samples)
+                summary = run.summary(time.perf_counter() - started)
     if job.report is not None:
         write_report(job.report, _report(job, outlook, summary), samples)
     return summary
@@ -54,15 +56,26 @@ class _Run:
         begun_on = runs_on(noted(job.out)) if job.resume else ""
         search = backends.Search(job.settings.threads, bool(outlook.regions), begun_on, progress)
         precision = precision_of(outlook.bundle, job.settings)
-        self._chosen = backends.choose(job.backend, outlook.bundle, precision, search)
-        settings = replace(job.settings, arithmetic=self._chosen.arithmetic)
-        self._session = Session(outlook.bundle, self._chosen.backend, settings)
-        self._decoding = decide(job, outlook.info, self._session.device)
         self._cuts = open_cuts(job.cuts, outlook.info) if outlook.regions else no_cuts()
         self._resumed = 0
         self._written = 0
         self._repaired = 0
+        self._encoder = "none"
         self._notes: list[str] = []
+        self._chosen, self._session = backends.opened(job.backend, outlook.bundle, precision, search, self._open)
+        try:
+            self._decoding = decide(job, outlook.info, self._session.device)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, chosen: backends.Chosen) -> Session:
+        settings = replace(self._job.settings, arithmetic=chosen.arithmetic)
+        return Session(self._outlook.bundle, chosen.backend, settings)
+
+    def close(self) -> None:
+        """Free what the session has; the summary may be asked for before and after."""
+        self._session.close()
 
     def write(self, samples: Samples | None) -> None:
         """Write the whole result, or nothing."""
@@ -84,6 +97,7 @@ class _Run:
                     self._take(done, writer, samples)
             if not self._reader.lost:  # with frames missing nobody knows how many masks there should be
                 masks.finish(self._reader.counted)
+            self._encoder = writer.encoder
             self._notes = writer.notes  # the writer adds to them until it is through
 
     def summary(self, seconds: float) -> Summary:
@@ -95,6 +109,7 @@ class _Run:
             out=str(job.out),
             frames=self._written,
             repaired=self._repaired,
+            masks=replaced(outlook.request),
             resumed=self._resumed,
             seconds=seconds,
             busy=session.clock.seconds(),
@@ -105,12 +120,13 @@ class _Run:
             precision=session.precision,
             schedule=job.settings.schedule,
             quality=job.settings.quality,
+            encoder=self._encoder,
             regions=tuple(
                 (region.crop.left, region.crop.top, region.crop.width, region.crop.height) for region in outlook.regions
             ),
             cuts=tuple(self._cuts.found),
             copied=False,
-            notes=(*outlook.info.notes, *outlook.notes, *self._chosen.notes, *self._told(), *self._notes, *empty),
+            notes=(*self._reader.info.notes, *outlook.notes, *self._chosen.notes, *self._told(), *self._notes, *empty),
             lost=tuple(self._reader.lost),
         )
 
@@ -158,6 +174,7 @@ def _copied(job: Job, outlook: Outlook, started: float) -> Summary:
         out=str(job.out),
         frames=frames,
         repaired=0,
+        masks=replaced(outlook.request),
         resumed=0,
         seconds=time.perf_counter() - started,
         busy={},
@@ -168,6 +185,7 @@ def _copied(job: Job, outlook: Outlook, started: float) -> Summary:
         precision="none",
         schedule=job.settings.schedule,
         quality=job.settings.quality,
+        encoder="none",
         regions=(),
         cuts=(),
         copied=True,
@@ -184,9 +202,10 @@ def _report(job: Job, outlook: Outlook, summary: Summary) -> ReportData:
         ("Region", f"{job.regions.mode}, enlarged at most {job.regions.max_upscale:g} times"),
         ("Scene cuts", job.cuts),
         ("Mask grown by", f"{rule.dilate if settings.dilate is None else settings.dilate} of the network's pixels"),
-        ("Feather", f"{settings.feather} pixels"),
-        ("Smoothed over", f"{settings.smooth} frames on each side"),
+        ("Feather", plural(settings.feather, "pixel")),
+        ("Smoothed over", f"{plural(settings.smooth, 'frame')} on each side"),
         ("Grain", "matched" if settings.grain else "not added"),
-        ("Codec", job.encoding.codec),
     )
-    return ReportData(job.video.name, summary, outlook.info, outlook.regions, (rule.width, rule.height), asked)
+    finished = ("Finished", datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S %z"))
+    facts = (*(() if summary.copied else asked), finished)  # where nothing was repaired, nothing was repaired so
+    return ReportData(job.video.name, summary, outlook.info, outlook.regions, (rule.width, rule.height), facts)

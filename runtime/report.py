@@ -12,6 +12,7 @@ from runtime._report.markup import Node, node, page, policy, source
 from runtime._report.samples import Sample, Samples
 from runtime._report.viewer import rules, viewer
 from runtime.patch import Crop
+from runtime.plural import plural
 from runtime.regions import Region
 from runtime.sidecar import write_sidecar
 from runtime.stills import upright
@@ -90,10 +91,10 @@ def _sections(data: ReportData, kept: list[Sample], course: Course) -> Iterable[
 def _header(data: ReportData) -> Node:
     summary = data.summary
     if summary.copied:
-        lead = f"{summary.frames:,} frames copied unencoded in {summary.seconds:.1f} s: nothing was masked"
+        lead = f"{_frames(summary.frames)} copied unencoded in {summary.seconds:.1f} s: nothing was masked"
     else:
         run = summary.frames - summary.resumed
-        lead = f"{summary.repaired:,} of {run:,} frames repaired in {_duration(summary.seconds)}"
+        lead = f"{summary.repaired:,} of {_frames(run)} repaired in {_duration(summary.seconds)}"
         lead += f", {summary.fps:.2f} frames a second"
         if summary.resumed:
             lead += f"; {summary.resumed:,} more were finished by an earlier run"
@@ -117,7 +118,7 @@ def _why_no_pictures(summary: Summary) -> str:
 def _timeline(data: ReportData, kept: list[Sample], course: Course) -> Node:
     frames, cuts = data.summary.frames, data.summary.cuts
     axis = Axis(course.seconds_of(0), course.seconds_of(frames))
-    label = f"{frames} frames, {data.summary.repaired} of them repaired, {len(cuts)} cuts"
+    label = f"{_frames(frames)}, {data.summary.repaired} of them repaired, {plural(len(cuts), 'cut')}"
     line = Timeline(axis, label)
     for span in course.spans:
         line.repaired(course.seconds_of(span.first), course.seconds_of(span.last + 1))
@@ -181,15 +182,22 @@ def _details(data: ReportData) -> Node:
     rows = [
         ("Source", summary.video),
         ("Picture", f"{shape}{turned}, {float(info.rate):.3f} frames a second, {info.codec}, {layout}"),
+        ("Replaced", "; ".join(summary.masks)),
         ("Result", summary.out),
-        ("Network", f"{summary.bundle}, {data.picture[0]} x {data.picture[1]}, schedule {summary.schedule}"),
-        ("Backend", f"{summary.backend}, {summary.precision}"),
-        *data.settings,
+        ("Encoder", "none: copied packet by packet" if summary.copied else summary.encoder),
     ]
+    if not summary.copied:  # else neither has run
+        network = f"{summary.bundle}, {data.picture[0]} x {data.picture[1]}, schedule {summary.schedule}"
+        rows += [("Network", network), ("Backend", f"{summary.backend}, {summary.precision}")]
+    rows += data.settings
     table = node("table", {"class": "facts"})
     for name, value in rows:
         table.append(node("tr", {}, node("th", {"scope": "row"}, name), node("td", {}, node("bdi", {}, value))))
     return table
+
+
+def _frames(number: int) -> str:
+    return f"{number:,} frame" + ("" if number == 1 else "s")
 
 
 def _aspect(info: VideoInfo) -> float:

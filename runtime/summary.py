@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from runtime.plural import plural
+
 SHOWN_CUTS = 8
 
 
@@ -17,6 +19,7 @@ class Summary:
     out: str
     frames: int  # of the result
     repaired: int  # frames in which something was replaced, in this run
+    masks: tuple[str, ...]  # what was replaced: files, boxes, the video's transparency; what was found among them
     resumed: int  # frames that an earlier run had finished
     seconds: float
     busy: Mapping[str, float]  # seconds of work by stage; stages overlap, so the sum may exceed `seconds`
@@ -27,6 +30,7 @@ class Summary:
     precision: str
     schedule: str
     quality: str
+    encoder: str  # of the result, with its settings; "none" where packets were copied
     regions: tuple[tuple[int, int, int, int], ...]  # left, top, width, height of each crop that the network saw
     cuts: tuple[int, ...]  # frames with which a new scene begins
     copied: bool  # nothing was masked: the packets are the source's own
@@ -46,14 +50,14 @@ class Summary:
 def describe(summary: Summary) -> str:
     """The summary in one line."""
     if summary.copied:
-        return f"{summary.out}: {summary.frames} frames copied in {summary.seconds:.1f} s"
-    parts = [f"{summary.frames} frames in {summary.seconds:.1f} s"]
+        return f"{summary.out}: {plural(summary.frames, 'frame')} copied in {summary.seconds:.1f} s"
+    parts = [f"{plural(summary.frames, 'frame')} in {summary.seconds:.1f} s"]
     if summary.resumed:
-        parts[0] = f"{summary.frames} frames, {summary.resumed} of them from an earlier run, the others"
+        parts[0] = f"{plural(summary.frames, 'frame')}, {summary.resumed} of them from an earlier run, the others"
         parts[0] += f" in {summary.seconds:.1f} s"
     decoded = "" if summary.decoder == "cpu" else f", decoded by {summary.decoder}"
     parts.append(f"{summary.fps:.2f} fps on {summary.backend} {summary.precision}{decoded}")
-    parts.append(_count(len(summary.regions), "region"))
+    parts.append(plural(len(summary.regions), "region"))
     parts.append(_cuts(summary.cuts))
     busy = ", ".join(f"{stage} {seconds / summary.seconds:.0%}" for stage, seconds in _longest_first(summary.busy))
     together = f"; two or more at once {summary.overlap / summary.seconds:.0%}" if summary.seconds > 0 else ""
@@ -68,8 +72,4 @@ def _cuts(cuts: tuple[int, ...]) -> str:
     if not cuts:
         return "no cut"
     named = ", ".join(str(index) for index in cuts[:SHOWN_CUTS]) + (", ..." if len(cuts) > SHOWN_CUTS else "")
-    return f"{_count(len(cuts), 'cut')} (at frame {named})"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" + ("" if number == 1 else "s")
+    return f"{plural(len(cuts), 'cut')} (at frame {named})"

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
+from runtime._video.carried import lost_in_video
 from runtime._video.codecs import CODECS, Encoding
 from runtime._video.copy import copy_video, copyable
 from runtime._video.file import VideoInfo, probe
+from runtime._video.numbered import Numbered
 from runtime._video.nvdec import coded, unsuited
 from runtime._video.open import FrameReader, open_alpha, open_reader
-from runtime._video.pictures import PATTERN, ImageWriter
+from runtime._video.pictures import ImageWriter
 from runtime._video.reader import VideoReader
 from runtime._video.samples import sample_frames
 from runtime._video.writer import CONTAINERS, VideoWriter
@@ -61,6 +62,11 @@ class FrameWriter(Protocol):
         """The number of the first frame to write: those before it were written by an earlier run."""
         ...
 
+    @property
+    def encoder(self) -> str:
+        """How frames are encoded, with the settings, for people."""
+        ...
+
     def __enter__(self) -> FrameWriter: ...
 
     def __exit__(
@@ -79,13 +85,15 @@ def open_writer(out: Path, info: VideoInfo, encoding: Encoding, work: Work) -> F
     """
     if is_pattern(out):
         return ImageWriter(out, info, work)
-    return VideoWriter(out, info, encoding, work)
+    writer = VideoWriter(out, info, encoding, work)
+    writer.notes += lost_in_video(info)
+    return writer
 
 
 def check_output(out: Path, inputs: Sequence[Path], *, overwrite: bool = False) -> None:
     """Raises `OutputError` when nothing can be written as `out`, or writing it would destroy one of `inputs`."""
     if is_pattern(out):
-        existing = _check_pattern(out)
+        existing = _pictures_there(out)
     elif out.suffix.lower() in CONTAINERS:
         existing = [out] if out.exists() else []
     else:
@@ -96,23 +104,21 @@ def check_output(out: Path, inputs: Sequence[Path], *, overwrite: bool = False) 
         named = source.parent if is_pattern(source) and not source.exists() else source
         if any(named.exists() and target.samefile(named) for target in (*existing, *_folder_if_pattern(out))):
             raise OutputError(f"{out}: would overwrite the input {source}; wanted another name")
-    for target in existing:
+    for target in existing[:1]:
         if target.is_dir():
             raise OutputError(f"{target}: is a folder; wanted the name of a file")
         if not overwrite:
-            raise OutputError(f"{target}: exists already; choose another name, or replace it with --overwrite")
+            what = "all pictures of that name and a number" if is_pattern(out) else "it"
+            raise OutputError(f"{target}: exists already; choose another name, or replace {what} with --overwrite")
     _check_writable(out)
 
 
-def _check_pattern(out: Path) -> list[Path]:
-    """The first file that the pattern's pictures would replace, if there is one."""
-    match = PATTERN.fullmatch(out.name)
-    if match is None:
-        raise OutputError(f"{out}: not a pattern that can be used; wanted one number and .png, as in out/%05d.png")
-    numbered = re.compile(re.escape(match["before"]) + r"\d+" + re.escape(match["after"]))
+def _pictures_there(out: Path) -> list[Path]:
+    """The files that the pattern's pictures would replace, or lie among as if they were of them."""
+    names = Numbered(out)
     if not out.parent.is_dir():
         return []
-    return [path for path in sorted(out.parent.iterdir()) if numbered.fullmatch(path.name)][:1]
+    return [path for path in sorted(out.parent.iterdir()) if names.alike(path.name) and path.exists()]
 
 
 def _folder_if_pattern(out: Path) -> list[Path]:

@@ -12,7 +12,7 @@ from runtime import backends
 from runtime.bundle import StageSpec, TensorSpec
 from runtime.clock import Clock
 from runtime.devices import open_device
-from runtime.errors import BackendUnavailable, InputError
+from runtime.errors import BackendUnavailable, InputError, ManifestInvalid
 from runtime.frame import RGB
 from runtime.program import Request
 
@@ -51,6 +51,8 @@ class VideoFeatures:
             self._program = backend.open(Request(path, STAGE, {}, "fp32"))
         except BackendUnavailable as error:
             raise InputError(f"{path}: cannot be loaded by {RUNS_IT}; {WANTED}") from error
+        except ManifestInvalid as error:  # which it says of graphs that take or give something else
+            raise InputError(f"{path}: another graph; {WANTED}") from error
 
     def of(self, pictures: Sequence[RGB]) -> Features:
         """Features `[1024]` of a clip of uint8 pictures `[H, W, 3]`; raises `InputError` where the graph differs."""

@@ -18,9 +18,16 @@ from runtime.session import Session, Settings
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A `Fill`: the frames of a clip through a session of their bundle, as lossless RGB, before any codec."""
+    """A `Fill`: the frames of a clip through a session of their bundle, as lossless RGB, before any codec.
+
+    To be closed, after which it fills nothing.
+    """
 
     session: Session
+
+    def close(self) -> None:
+        """Let go of the session."""
+        self.session.close()
 
     def __call__(self, pictures: Sequence[RGB], holes: Sequence[Hole]) -> Iterator[RGB]:
         """Pictures uint8 `[H, W, 3]` with their holes `[H, W]` -> the same, what the network painted in the holes."""

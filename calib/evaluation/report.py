@@ -29,7 +29,7 @@ class Report:
     def add(self, measured: Measured) -> None:
         """Write the pictures of one clip under one set of masks."""
         number = len(self._pictures) + 1
-        path = f"{PICTURES}/{number:02d}-{measured.clip}-{measured.scene}-{measured.masks}.png"
+        path = f"{PICTURES}/{number:02d}-{measured.clip.replace('/', '_')}-{measured.scene}-{measured.masks}.png"
         measured.sheet.save(self._folder / path)
         caption = f"{measured.clip}, {measured.scene}, masks {measured.masks}"
         self._pictures.append((caption, quote(path)))

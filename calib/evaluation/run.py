@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,14 @@ from PIL import Image
 
 from calib.baselines import Fill
 from calib.evaluation.features import Features, VideoFeatures
+from calib.evaluation.names import names_of
 from calib.evaluation.row import TRUTH, Figures, Group, Row, measure, truth_figures
 from calib.evaluation.scene import SCENES, Scene
 from calib.evaluation.sheet import chosen_frames, contact_sheet, marked
 from calib.mask_sets import Wanted, check_masks, holes_of
 from runtime.frame import RGB, Hole
-from runtime.progress import Progress
-from runtime.video import probe
+from runtime.progress import Progress, counted
+from runtime.video import open_reader, probe
 
 _SHOWN = 2  # methods on a sheet, the first ones: the network and one baseline
 
@@ -62,18 +64,32 @@ def evaluate(
     """All of the plan, clip after clip: what is in memory is one clip's, whatever their number.
 
     Every clip borrows the masks of the next one, the last those of the first.  Raises `UsageError` or `InputError` when
-    a clip or its masks cannot be used, before the first clip where a file is missing.
+    a clip or its masks cannot be used, before the first clip where a file is missing; `check` finds more before it.
     """
     counter = _Counter(progress, plan.total(len(methods)))
     check_masks(plan.masks, plan.clips)
-    for clip, lender in zip(plan.clips, (*plan.clips[1:], plan.clips[0]), strict=True):
+    lenders = (*plan.clips[1:], plan.clips[0])
+    for name, clip, lender in zip(names_of(plan.clips), plan.clips, lenders, strict=True):
         for kind in plan.scenes:
             scene = SCENES[kind].make(clip, (plan.width, plan.height), plan.frames)
             wanted = Wanted(clip, lender, len(scene.pictures), plan.width, plan.height, plan.seed)
             for masks in plan.masks:
-                yield _Bench(clip.stem, kind, masks, scene, holes_of(masks, wanted)).measured(
-                    methods, features, counter
-                )
+                yield _Bench(name, kind, masks, scene, holes_of(masks, wanted)).measured(methods, features, counter)
+
+
+def check(plan: Plan, progress: Progress) -> None:
+    """Read all that will be read of the clips, so that what is wrong with one is said before hours of work.
+
+    Raises `UsageError` or `InputError` as `evaluate` does.
+    """
+    names_of(plan.clips)
+    for clip in plan.clips:
+        probe(clip)
+    check_masks(plan.masks, plan.clips)
+    for clip in counted(plan.clips, "reading the clips", len(plan.clips), progress):
+        with open_reader(clip) as reader:
+            for _frame in islice(reader, plan.frames):
+                pass
 
 
 class _Counter:

@@ -94,7 +94,7 @@ def one_line(rows: Iterable[Row]) -> str:
 def _grid(heads: Sequence[str], body: Iterable[Sequence[str]]) -> Iterator[str]:
     yield f"| {' | '.join(heads)} |"
     yield "|" + "---|" * len(heads)
-    yield from (f"| {' | '.join(cells)} |" for cells in body)
+    yield from (f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |" for cells in body)
 
 
 def _shown(figures: Sequence[Figures]) -> list[int]:

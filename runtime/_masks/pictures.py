@@ -17,7 +17,10 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp",
 ORIENTATION = 0x0112  # the EXIF tag
 UPRIGHT = 1  # its usual value
 LYING = frozenset({5, 6, 7, 8})  # its values that exchange rows and columns
-VIDEO_THRESHOLD = 127  # of 255; lossy codecs ring around edges, so a video's hole begins halfway, an image's above 0
+# Of 255.  Lossy codecs ring around edges, so that the hole of a video or a JPEG begins halfway, that of others above 0.
+LOSSY_THRESHOLD = 127
+LOSSY = frozenset({"JPEG", "MPO"})  # formats
+LOSSY_IN_TIFF = frozenset({"jpeg", "tiff_jpeg", "webp"})  # compressions, by Pillow's names
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -51,7 +54,8 @@ def is_still(path: Path) -> bool:
 def read_image(path: Path) -> Hole:
     """The hole that an image marks, as it is shown; raises `InputError`.
 
-    An image that is opaque everywhere marks what is above black.  One with transparent parts is a layer that was
+    An image that is opaque everywhere marks what is above black, in a lossy format (JPEG, most WebP) what is above 127
+    of 255 in any channel, since specks surround what is white there.  One with transparent parts is a layer that was
     painted on.  What is transparent is no hole, whatever colour hides there; of the rest it is what is above black, or
     all where nothing is (painted in black).  An alpha channel that is the same everywhere tells nothing.
     """
@@ -59,13 +63,38 @@ def read_image(path: Path) -> Hole:
         with _open(path) as image:
             shown = image if _orientation(image) == UPRIGHT else ImageOps.exif_transpose(image)
             alpha = _alpha(shown)
-            light = np.asarray(shown.convert("L")) > 0  # deep samples are clipped, which leaves what is above 0
+            light = _light(shown, lossy=_is_lossy(path, image))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: mask cannot be decoded: {error}") from None
     if alpha is None:
         return light
     painted = light & alpha
     return painted if painted.any() else alpha
+
+
+def _light(image: Image.Image, *, lossy: bool) -> Hole:
+    if lossy:  # the brightest channel, or marks in red and blue would be too dark
+        return np.asarray(image.convert("RGB")).max(axis=-1) > LOSSY_THRESHOLD
+    return np.asarray(image.convert("L")) > 0  # deep samples are clipped, which leaves what is above 0
+
+
+def _is_lossy(path: Path, image: Image.Image) -> bool:
+    """Whether the format keeps samples only nearly as they were."""
+    if image.format == "WEBP":
+        return _webp_kind(path) == b"VP8 "
+    return image.format in LOSSY or (image.format == "TIFF" and image.info.get("compression") in LOSSY_IN_TIFF)
+
+
+def _webp_kind(path: Path) -> bytes:
+    """The four letters of the chunk that holds a WebP's samples, `VP8 ` or `VP8L`; empty where there is none."""
+    with path.open("rb") as file:
+        file.seek(12)
+        while len(head := file.read(8)) == 8:
+            if head[:4] in (b"VP8 ", b"VP8L"):
+                return head[:4]
+            size = int.from_bytes(head[4:], "little")
+            file.seek(size + size % 2, 1)
+    return b""
 
 
 def _orientation(image: Image.Image) -> int:
@@ -87,8 +116,8 @@ def read_frame(frame: Frame) -> Hole:
     shift = frame.layout.bits - 8
     if frame.layout.family == "rgb":
         red, green, blue = (plane.astype(np.uint32) for plane in frame.planes)
-        return (red + green + blue) // 3 >> shift > VIDEO_THRESHOLD
-    return frame.planes[0] >> shift > VIDEO_THRESHOLD
+        return (red + green + blue) // 3 >> shift > LOSSY_THRESHOLD
+    return frame.planes[0] >> shift > LOSSY_THRESHOLD
 
 
 def _open(path: Path) -> Image.Image:

@@ -14,6 +14,7 @@ from runtime._masks.pictures import image_size, list_images, read_frame, read_im
 from runtime._masks.runs import Recent, runs_of
 from runtime.errors import InputError
 from runtime.frame import Hole, MaskRun
+from runtime.plural import plural
 from runtime.video import VideoInfo, VideoReader, open_alpha, probe
 
 Decode = Callable[[], Generator[Hole, None, None]]  # begins a pass over a stream of holes
@@ -118,7 +119,7 @@ class FolderMasks:
     def read(self, index: int, seconds: float) -> Hole | None:
         """The hole of the image number `index`."""
         if index >= len(self._paths):
-            raise InputError(f"{self.name}: {len(self._paths)} masks, but the video has more frames")
+            raise InputError(f"{self.name}: {plural(len(self._paths), 'mask')}, but the video has more frames")
         return self._recent.same(self._fit.lay(read_image(self._paths[index])))
 
     def finish(self, frames: int) -> None:
@@ -153,7 +154,7 @@ class FrameMasks:
         while hole is not None and self._read <= index:
             hole = self._next()
         if hole is None:
-            raise InputError(f"{self.name}: {self._read} masks, but the video has more frames")
+            raise InputError(f"{self.name}: {plural(self._read, 'mask')}, but the video has more frames")
         return self._recent.same(hole)
 
     def finish(self, frames: int) -> None:
@@ -202,4 +203,5 @@ def alpha_mask(fit: Fit) -> FrameMasks:
 
 def _check_count(name: str, masks: int, frames: int) -> None:
     if masks != frames:
-        raise InputError(f"{name}: {masks} masks, but the video has {frames} frames; wanted one mask a frame")
+        found, wanted = plural(masks, "mask"), plural(frames, "frame")
+        raise InputError(f"{name}: {found}, but the video has {wanted}; wanted one mask a frame")

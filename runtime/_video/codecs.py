@@ -22,6 +22,7 @@ AVX512F = 13  # OpenCV's number of that feature (opencv2/core/cvdef.h)
 LARGE = 4_000_000  # pixels; a 10-bit picture of 4K is 25 MB, and encoders keep several forms of each
 AHEAD_IF_LARGE = 4
 SEGMENT_FRAMES = 120  # what a kill costs at most; each segment begins with a key frame
+_TOLD = ("crf", "qp", "preset", "cpu-used", "profile", "level")  # options that people ask for
 KEPT_BITS = 10  # a codec that cannot keep as many of the source's does not stand in for itself
 
 
@@ -76,6 +77,12 @@ class Chosen:
     options: dict[str, str]  # of the encoder
     declared: Declared  # of the source
     notes: tuple[str, ...]
+
+    @property
+    def told(self) -> str:
+        """All of it for people, such as `H.264 (libx264), crf 18, preset veryfast, yuv420p`."""
+        settings = [f"{name} {self.options[name]}" for name in _TOLD if name in self.options]
+        return ", ".join((f"{self.codec.title} ({self.codec.encoder})", *settings, self.pixels))
 
 
 def choose(out: Path, encoding: Encoding, info: VideoInfo, declared: Declared, threads: int) -> Chosen:

@@ -68,9 +68,9 @@ class Declared:
 
 
 def read_declared(info: VideoInfo) -> Declared:
-    """What the first picture of the video carries; nothing for pictures in files of their own."""
+    """What the first picture of the video carries; of pictures in files of their own, the shape of their samples."""
     if info.stills:
-        return Declared(rate=info.rate)
+        return Declared(rate=info.rate, aspect=None if info.sample_aspect == 1 else info.sample_aspect)
     with opened(info.path) as container:
         stream = video_stream(info.path, container)
         for packet in demuxed(container, stream):

@@ -35,6 +35,8 @@ CONTAINERS = (
 OPENABLE = "mp4, mov, mkv, webm, avi, ts, mpg, ..."
 ARBITRARY_CLOCK = frozenset({"mpegts", "mpeg"})  # containers whose time begins anywhere
 FULL_RANGE, LIMITED_RANGE = 2, 1
+UNTOLD = 2  # of matrix, primaries and transfer (H.273)
+UNTOLD_ALL = (UNTOLD, UNTOLD, UNTOLD)
 MOST_PIXELS = 1 << 27  # of one picture, 16K has fewer; more is a damaged header, and would take gigabytes
 
 
@@ -151,8 +153,9 @@ def demuxed(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]
 
 def _describe(path: Path, container: InputContainer) -> VideoInfo:
     stream = video_stream(path, container)
+    declared = _declared_colours(stream)  # before a decoder overwrites them, as that of ProRes does
     picture = _first_picture(path, container, stream)
-    layout, colour = meaning_of(path, picture)
+    layout, colour = meaning_of(path, picture, declared)
     alpha = has_alpha(picture.format.name) or alpha_beside(stream) is not None
     time_base = stream.time_base or Fraction(1, 90000)
     return VideoInfo(
@@ -196,13 +199,16 @@ def _first_picture(path: Path, container: InputContainer, stream: VideoStream) -
     raise InputError(f"{path}: no frame of it decodes ({reason}); wanted a video with at least one frame")
 
 
-def meaning_of(path: Path, picture: VideoFrame) -> tuple[Layout, Colour]:
-    """How the planes of a decoded picture are organised and what their samples mean; raises `InputError`."""
+def meaning_of(path: Path, picture: VideoFrame, declared: tuple[int, int, int] = UNTOLD_ALL) -> tuple[Layout, Colour]:
+    """How the planes of a decoded picture are organised and what their samples mean; raises `InputError`.
+
+    Of matrix, primaries and transfer `declared` counts where the picture itself does not say.
+    """
     name = picture.format.name
     layout = layout_of(planar_name(name))
     if layout is None:
         raise InputError(f"{path}: pixel format {name} is not supported; convert the video to yuv420p")
-    colour = _colour_of(picture, layout)
+    colour = _colour_of(picture, layout, declared)
     if layout.family == "yuv":
         try:
             resolve_matrix(colour.matrix, picture.height)
@@ -237,14 +243,21 @@ def _mirrored(picture: VideoFrame, codec: str) -> bool:
     return a * d - b * c < 0
 
 
-def _colour_of(picture: VideoFrame, layout: Layout) -> Colour:
+def _declared_colours(stream: VideoStream) -> tuple[int, int, int]:
+    context = stream.codec_context
+    return int(context.colorspace), int(context.color_primaries), int(context.color_trc)
+
+
+def _colour_of(picture: VideoFrame, layout: Layout, declared: tuple[int, int, int] = UNTOLD_ALL) -> Colour:
+    own = (picture.colorspace, picture.color_primaries, picture.color_trc)
+    matrix, primaries, transfer = (found if said == UNTOLD else said for said, found in zip(own, declared, strict=True))
     if layout.family == "rgb":
-        return Colour(0, picture.color_primaries, picture.color_trc, full_range=True)
+        return Colour(0, primaries, transfer, full_range=True)
     named_full = picture.format.name.startswith("yuvj")
     # Untagged grey is full range, as libswscale has it; untagged Y'CbCr is limited.
     untagged_full = layout.family == "gray" and picture.color_range != LIMITED_RANGE
     full = picture.color_range == FULL_RANGE or named_full or untagged_full
-    return Colour(picture.colorspace, picture.color_primaries, picture.color_trc, full)
+    return Colour(matrix, primaries, transfer, full)
 
 
 def _declared_frames(path: Path, container: InputContainer, stream: VideoStream) -> int | None:

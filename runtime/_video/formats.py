@@ -66,11 +66,14 @@ def planar_name(name: str) -> str:
     return format_name(Layout("yuv", bits, (64 // width).bit_length() - 1, (64 // height).bit_length() - 1))
 
 
-def remarks(name: str) -> list[str]:
-    """What becomes of a picture of the format `name` on its way into planes, a line each; mostly nothing."""
+def remarks(name: str, *, transparent: bool = True) -> list[str]:
+    """What becomes of a picture of the format `name` on its way into planes, a line each; mostly nothing.
+
+    Unless it is `transparent` anywhere, its alpha channel is no loss.
+    """
     described = VideoFormat(name, 64, 64)
     notes: list[str] = []
-    if has_alpha(name):
+    if transparent and has_alpha(name):
         notes.append(f"pixel format {name}: transparency is dropped")
     deepest = max(component.bits for component in described.components)
     if described.is_bayer or name.startswith("xyz") or deepest > 16 or "f16" in name or "f32" in name:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
+from av.video.frame import VideoFrame
 
 from runtime._video.file import VideoInfo, meaning_of, rotation_of
 from runtime._video.formats import ALPHA, alpha_of, has_alpha, layout_of, planar_name, planes_of, remarks
@@ -15,6 +17,8 @@ from runtime._video.sequence import find_sequence
 from runtime._video.still import Still, Undecodable, is_mirrored
 from runtime.errors import DamagedVideo, InputError
 from runtime.frame import Frame, Layout
+
+MOST_ASPECT = 16  # of a sample, one edge over the other; what is more oblong is a mistake in the file
 
 
 class ImageReader:
@@ -31,7 +35,8 @@ class ImageReader:
         self._keep_going = keep_going
         self._alpha = alpha
         self._decoded = 0
-        self.info = self._describe(rate)
+        self._transparent = ""  # the pixel format of the first picture that is anywhere
+        self._info = self._describe(rate)
         self._frames = self._read()
 
     def __enter__(self) -> ImageReader:
@@ -44,6 +49,12 @@ class ImageReader:
 
     def __iter__(self) -> Iterator[Frame]:
         return self._frames
+
+    @property
+    def info(self) -> VideoInfo:
+        """What is known of the pictures; that they lose their transparency, once one of those read had any."""
+        info, dropped = self._info, remarks(self._transparent) if self._transparent else ()
+        return replace(info, notes=tuple(dict.fromkeys((*info.notes, *dropped))))
 
     def close(self) -> None:
         """End the iteration."""
@@ -68,7 +79,7 @@ class ImageReader:
             start_pts=0,
             origin=Fraction(0),
             duration_s=float(files.frames / rate),
-            sample_aspect=still.sample_aspect,
+            sample_aspect=_believable(still.sample_aspect),
             rotation=rotation_of(path, picture, still.codec),
             layout=layout,
             colour=colour,
@@ -79,7 +90,7 @@ class ImageReader:
             interlaced=False,
             stills=True,
             alpha=has_alpha(name),
-            notes=(*files.notes, *(() if self._alpha else remarks(name))),
+            notes=(*files.notes, *(() if self._alpha else remarks(name, transparent=False))),
         )
 
     def _first(self) -> tuple[Path, Still]:
@@ -119,7 +130,7 @@ class ImageReader:
         self.counted = counted
 
     def _check(self, path: Path, still: Still) -> None:
-        info, picture = self.info, still.picture
+        info, picture = self._info, still.picture
         if (picture.width, picture.height) != (info.width, info.height):
             raise InputError(
                 f"{path}: has {picture.width}x{picture.height} pixels, the first picture had "
@@ -134,11 +145,26 @@ class ImageReader:
             raise InputError(f"{path}: is turned unlike the first picture; wanted pictures that stand alike")
 
     def _frame(self, index: int, still: Still) -> Frame:
-        info = self.info
+        info = self._info
         if not self._alpha:
+            if not self._transparent and _is_transparent(still.picture):
+                self._transparent = still.picture.format.name
             return Frame(index, index, planes_of(still.picture), info.layout, info.colour)
         if not has_alpha(still.picture.format.name):  # programs leave it out where all is opaque
             opaque = np.full((info.height, info.width), 255, np.uint8)
             return Frame(index, index, (opaque,), Layout("gray", 8, 0, 0), ALPHA)
         plane, layout = alpha_of(still.picture)
         return Frame(index, index, (plane,), layout, ALPHA)
+
+
+def _is_transparent(picture: VideoFrame) -> bool:
+    """Whether anything of the picture is less than opaque; some decoders and many programs give all an alpha."""
+    if not has_alpha(picture.format.name):
+        return False
+    plane, layout = alpha_of(picture)
+    return int(plane.min()) < (1 << layout.bits) - 1
+
+
+def _believable(aspect: Fraction) -> Fraction:
+    """The shape of samples that a picture tells, or that of square ones where it cannot be."""
+    return aspect if Fraction(1, MOST_ASPECT) <= aspect <= MOST_ASPECT else Fraction(1)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import re
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -18,16 +17,18 @@ from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
+from runtime._video import png
+from runtime._video.carried import carried
 from runtime._video.file import VideoInfo
+from runtime._video.numbered import Numbered
 from runtime.errors import OutputError
 from runtime.frame import Frame, Plane
 from runtime.pixels import rgb_at
 from runtime.work import UNFINISHED, Work
 
-PATTERN = re.compile(r"(?P<before>[^%]*)%(?:0(?P<digits>\d{1,2}))?d(?P<after>[^%]*\.png)", re.IGNORECASE)
-
 STAGING = "pictures"
 END = b"IEND\xaeB`\x82"
+EVEN_S = 0.002  # by which frames of one length may differ: containers round times, and some twice
 
 PictureFormat = Literal["gray", "gray16be", "rgb24", "rgb48be"]
 
@@ -37,14 +38,12 @@ class ImageWriter:
 
     8-bit samples become 8-bit RGB, deeper ones 16-bit RGB, grey stays grey; the picture stands as the viewer sees it.
     Pictures lie in `work` until all are there: a folder that is new appears whole, in one that exists they take their
-    names at the end.  Raises `OutputError`.
+    names at the end, and what of the pattern lay there before is gone then.  Raises `OutputError`.
     """
 
     def __init__(self, pattern: Path, info: VideoInfo, work: Work) -> None:
-        match = PATTERN.fullmatch(pattern.name)
-        if match is None:
-            raise OutputError(f"{pattern}: no number in the name; wanted a pattern like out/%05d.png")
-        self._match = match
+        self._names = Numbered(pattern)
+        self._earlier = self._names.files(pattern.parent)  # what appears later is somebody else's
         self._pattern = pattern
         self._info = info
         self._work = work
@@ -52,12 +51,19 @@ class ImageWriter:
         self._encoder = _encoder(info, _picture_format(info))
         self._start = self._next()
         self._written = 0
-        self.notes: list[str] = _cannot_carry(info)
+        self._pace = _Pace()
+        self._carried = carried(info)
+        self.notes: list[str] = list(self._carried.notes)
 
     @property
     def start(self) -> int:
         """The number of the first frame that is still to be written."""
         return self._start
+
+    @property
+    def encoder(self) -> str:
+        """How frames are encoded, for people."""
+        return f"PNG, {_picture_format(self._info)}"
 
     def __enter__(self) -> ImageWriter:
         return self
@@ -82,42 +88,71 @@ class ImageWriter:
         try:
             packets = cast("list[Packet[Any]]", self._encoder.encode(picture))
             self._staging.mkdir(exist_ok=True)
-            with self._work.making(f"{STAGING}/{self._name(frame.index)}", durable=False) as path:
-                path.write_bytes(b"".join(_payload(packet) for packet in packets))
+            with self._work.making(f"{STAGING}/{self._names.of(frame.index)}", durable=False) as path:
+                path.write_bytes(png.saying(b"".join(_payload(packet) for packet in packets), self._carried.chunks))
         except (FFmpegError, OSError) as error:
             raise self._failed(error) from None
         self._written += 1
-
-    def _name(self, index: int) -> str:
-        digits = int(self._match["digits"] or 1)
-        return f"{self._match['before']}{index:0{digits}d}{self._match['after']}"
+        self._pace.add(frame)
 
     def _next(self) -> int:
         """One behind the last picture that an earlier run finished; they were written in order."""
-        before, after = re.escape(self._match["before"]), re.escape(self._match["after"])
-        numbered = re.compile(rf"{before}(\d+){after}")
-        names = [path for path in self._staging.iterdir() if _whole(path)] if self._staging.exists() else []
-        found = [int(match[1]) for path in names if (match := numbered.fullmatch(path.name))]
-        return max(found, default=-1) + 1
+        found = self._names.files(self._staging)
+        return max((number for number, path in found.items() if _whole(path)), default=-1) + 1
 
     def _finish(self) -> None:
         if not self._staging.exists():
             raise OutputError(f"{self._pattern}: no frames were written, so there are no pictures")
+        self._note_times()
         folder = self._pattern.parent
         for leftover in self._staging.glob(f"*{UNFINISHED}"):
             leftover.unlink()
         if not folder.exists():
             os.rename(self._staging, folder)
             return
+        made = self._names.files(self._staging).keys()
         for picture in sorted(self._staging.iterdir()):
             os.replace(picture, folder / picture.name)
+        self._remove([path for number, path in self._earlier.items() if number >= self._start and number not in made])
+
+    def _remove(self, rest: list[Path]) -> None:
+        """Delete what a longer run left, which whoever reads the pattern would take for more of this one."""
+        for path in rest:
+            path.unlink(missing_ok=True)
+        if rest:
+            names = rest[0].name if len(rest) == 1 else f"{rest[0].name} to {rest[-1].name}"
+            what = "picture" if len(rest) == 1 else "pictures"
+            self.notes.append(f"{len(rest)} {what} of an earlier, longer result removed: {names}")
+
+    def _note_times(self) -> None:
+        shortest, longest = (float(ticks * self._info.time_base) for ticks in self._pace.lengths())
+        if longest - shortest > EVEN_S:
+            self.notes.append(
+                f"pictures carry no times: the video shows its frames for {shortest:.3f} to {longest:.3f} s each"
+            )
 
     def _failed(self, error: FFmpegError | OSError) -> OutputError:
         return OutputError(f"{self._pattern}: cannot be written: {error.strerror or error}")
 
 
-def _cannot_carry(info: VideoInfo) -> list[str]:
-    return ["pictures carry no sound"] if info.audio else []
+class _Pace:
+    """How long frames are shown, in ticks."""
+
+    def __init__(self) -> None:
+        self._index = self._pts = 0
+        self._lengths: tuple[int, int] | None = None  # the shortest and the longest
+
+    def add(self, frame: Frame) -> None:
+        """The next frame; what is missing before it is no length."""
+        length = frame.pts - self._pts
+        if frame.index and frame.index == self._index + 1:
+            least, most = self._lengths or (length, length)
+            self._lengths = min(least, length), max(most, length)
+        self._index, self._pts = frame.index, frame.pts
+
+    def lengths(self) -> tuple[int, int]:
+        """The shortest and the longest; 0 where there were not two frames in a row."""
+        return self._lengths or (0, 0)
 
 
 def _whole(path: Path) -> bool:

@@ -27,6 +27,7 @@ from runtime._video.file import alpha_beside, demuxed, opened, probe, video_stre
 from runtime._video.formats import ALPHA, alpha_of, layout_of, planar, planar_name, planes_of
 from runtime._video.ledger import Ledger
 from runtime._video.nvdec import decoded
+from runtime._video.splice import splice_of
 from runtime.errors import DamagedVideo, InputError
 from runtime.frame import Frame
 from runtime.nvdec import DecoderFault, Nvdec
@@ -248,10 +249,10 @@ class VideoReader:
 
     def _damaged(self, decoded: int, reason: str) -> DamagedVideo:
         declared = f"{self.info.frames} frames" if self.info.frames is not None else "an unknown number of frames"
-        return DamagedVideo(
-            f"{self.info.path}: decoded {decoded} of {declared}: {reason}; "
-            f"copy the file again, or use --keep-going to restore what decodes"
-        )
+        remedy = "copy the file again, or use --keep-going to restore what decodes"
+        if splice := splice_of(self.info):
+            remedy = f"its times start again, {splice}, as where recordings were put together: cut the video there"
+        return DamagedVideo(f"{self.info.path}: decoded {decoded} of {declared}: {reason}; {remedy}")
 
     def _count_whole_packets(self) -> int:
         whole = 0

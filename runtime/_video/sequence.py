@@ -51,7 +51,8 @@ def _folder(path: Path) -> Sequence:
     if not pictures:
         raise InputError(f"{path}: no pictures in this folder; wanted one a frame ({', '.join(sorted(SUFFIXES))})")
     others = len(names) - len(pictures)
-    notes = (f"{others} of the folder's {len(names)} files are no pictures and are left out",) if others else ()
+    left = "is no picture and is left out" if others == 1 else "are no pictures and are left out"
+    notes = (f"{others} of the folder's {len(names)} files {left}",) if others else ()
     return Sequence(path, tuple((index, path / name) for index, name in enumerate(pictures)), notes)
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
@@ -27,6 +28,7 @@ DECODERS = {
     "bmp": re.compile(rb"BM"),
     "webp": re.compile(rb"RIFF....WEBP", re.DOTALL),
 }
+MOST_BYTES = 1 << 31  # twice what MOST_PIXELS take, uncompressed
 KINDS = "PNG, JPEG, TIFF, BMP or WebP"
 SCAN, END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"  # JPEG markers, which its compressed data cannot contain
 ORIENTATION = 0x112  # Exif
@@ -43,6 +45,8 @@ class Still:
     def __init__(self, path: Path) -> None:
         """Raises `Undecodable`."""
         try:
+            if path.stat().st_size > MOST_BYTES:
+                raise Undecodable(f"it has more than the {MOST_BYTES >> 30} GiB of the largest picture")
             data = path.read_bytes()
         except OSError as error:
             raise Undecodable(error.strerror or str(error)) from None
@@ -91,6 +95,11 @@ def _cut_short(codec: str, data: bytes) -> bool:
 
 
 def is_mirrored(path: Path) -> bool:
-    """Whether the picture's Exif has viewers mirror it, which libav's angle does not tell."""
-    with Image.open(path, formats=("PNG", "JPEG", "TIFF", "WEBP", "BMP")) as image:
+    """Whether the picture's Exif has viewers mirror it, which libav's angle does not tell.
+
+    Where Pillow cannot read what libav has decoded, viewers will not find an angle either.
+    """
+    unread = suppress(OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+    with unread, Image.open(path, formats=("PNG", "JPEG", "TIFF", "WEBP", "BMP")) as image:
         return image.getexif().get(ORIENTATION) in MIRRORED
+    return False

@@ -53,6 +53,11 @@ class VideoWriter:
         """The number of the first frame that is still to be written."""
         return self._start
 
+    @property
+    def encoder(self) -> str:
+        """How frames are encoded, with the settings, for people."""
+        return self._chosen.told
+
     def __enter__(self) -> VideoWriter:
         return self
 

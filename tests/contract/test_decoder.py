@@ -156,7 +156,9 @@ def test_nvdec_by_name_where_it_cannot_is_one_line_and_nothing_is_written(
         f"infer.py: {folder / 'clip.mp4'}: --decoder nvdec: PyNvVideoCodec is not installed (pip install "
         "PyNvVideoCodec). Leave --decoder out: the CPU decodes then\n"
     )
-    assert capfd.readouterr() == ("", said)
+    printed = capfd.readouterr()
+    assert printed.err == said
+    assert json.loads(printed.out)["error"] == said.removeprefix("infer.py: ").rstrip()
     assert sorted(folder.iterdir()) == before
 
 

@@ -182,6 +182,7 @@ MISTAKES: list[tuple[str, Callable[[Path], object], tuple[str, ...], str]] = [
     ("a baseline", nothing, ("A", "B", "--baselines", "telae"), "no baseline 'telae'"),
     ("a scene", nothing, ("A", "B", "--scenes", "pan"), "no scene 'pan'; wanted some of clip, camera"),
     ("no clip", nothing, (), "CLIP"),
+    ("a clip twice", nothing, ("A", "B", "A"), "is named twice; name every clip once"),
     ("no frames", nothing, ("A", "B", "--frames", "0"), "wanted at least 1"),
     ("no size", nothing, ("A", "B", "--size", "432"), "no size; wanted width and height as in 432x240"),
     ("a small size", nothing, ("A", "B", "--size", "64x240"), "wanted at least 65 each way"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,6 +70,50 @@ def test_one_image_serves_all_frames_with_one_array(tmp_path: Path, info: VideoI
 @pytest.mark.parametrize("value", [1, 2, 128, 255])
 def test_any_grey_above_black_is_hole_in_an_image(tmp_path: Path, info: VideoInfo, value: int) -> None:
     assert np.array_equal(hole_of(masks_of(info, save(tmp_path / "m.png", square(value))), 0), square() > 0)
+
+
+LOSSY: dict[str, dict[str, Any]] = {
+    "m.jpg": {"quality": 75},
+    "m.webp": {"quality": 50},
+    "m.tiff": {"compression": "jpeg", "quality": 75},
+}
+
+
+@pytest.mark.parametrize("colour", [(255, 255, 255), (255, 0, 0), (0, 0, 255)])
+@pytest.mark.parametrize("name", LOSSY)
+def test_the_specks_of_lossy_images_are_no_hole(
+    tmp_path: Path, info: VideoInfo, name: str, colour: tuple[int, int, int]
+) -> None:
+    array = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    array[12:20, 30:38] = colour
+    Image.fromarray(array).save(tmp_path / name, **LOSSY[name])
+    hole = hole_of(masks_of(info, tmp_path / name))
+    with Image.open(tmp_path / name) as image:
+        specks = np.count_nonzero(np.asarray(image.convert("L")) > 0) - 64
+    assert specks > 0
+    blurred = 0 if len(set(colour)) == 1 else 36  # the rim: chroma is stored at half the size
+    assert 64 - blurred <= np.count_nonzero(hole) <= 64 + blurred
+    assert hole[14:18, 32:36].all()
+    assert not hole[:10].any()
+
+
+@pytest.mark.parametrize("transparent", [False, True])
+@pytest.mark.parametrize("name", ["m.webp", "m.tiff"])
+def test_faint_grey_is_hole_in_formats_that_may_be_lossy_and_here_are_not(
+    tmp_path: Path, info: VideoInfo, name: str, transparent: bool
+) -> None:
+    array = np.dstack([square(2)] * 3 + [np.full((HEIGHT, WIDTH), 255, np.uint8)])
+    array[0, 0, 3] = 0 if transparent else 255  # which puts other chunks before a WebP's samples
+    lossless: dict[str, Any] = {"lossless": True} if name == "m.webp" else {"compression": "tiff_lzw"}
+    Image.fromarray(array).save(tmp_path / name, **lossless)
+    assert np.array_equal(hole_of(masks_of(info, tmp_path / name)), square() > 0)
+
+
+def test_a_layer_painted_in_black_is_hole_in_a_lossy_image_too(tmp_path: Path, info: VideoInfo) -> None:
+    array = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
+    array[..., 3] = square()
+    Image.fromarray(array).save(tmp_path / "m.webp", quality=50)
+    assert np.array_equal(hole_of(masks_of(info, tmp_path / "m.webp")), square() > 0)
 
 
 def test_sixteen_bit_images_are_not_clipped_to_eight(tmp_path: Path, info: VideoInfo) -> None:

@@ -27,7 +27,7 @@ def make_info(tmp_path: Path) -> VideoInfo:
         ("folder.mp4", r"is a folder"),
         ("old.mp4", r"exists already; .*--overwrite"),
         ("masks/%d.png", r"would overwrite the input"),
-        ("numbered/%03d.png", r"000\.png: exists already"),
+        ("numbered/%03d.png", r"000\.png: exists already; .* replace all pictures of that name and a number with"),
         ("x/%s.png", r"unknown kind of output.* a pattern like out/%05d\.png"),
         ("x/%d-%d.png", r"not a pattern that can be used"),
         ("x/%d.jpg", r"not a pattern that can be used"),
@@ -53,6 +53,15 @@ def test_pictures_do_not_land_among_the_pictures_they_are_made_of(tmp_path: Path
         check_output(tmp_path / "masks" / "new%d.png", [tmp_path / source], overwrite=True)
     check_output(tmp_path / "other" / "%04d.png", [tmp_path / source])
     check_output(tmp_path / "masks" / "out.mp4", [tmp_path / source])  # which is none of its pictures
+
+
+def test_pictures_do_not_replace_a_picture_they_are_made_with(tmp_path: Path) -> None:
+    for name in ("000.png", "007.png", "mask.png"):
+        (tmp_path / name).touch()
+    (tmp_path / "001.png").symlink_to("nowhere")
+    with pytest.raises(OutputError, match=r"would overwrite the input .*007\.png"):
+        check_output(tmp_path / "%03d.png", [tmp_path / "007.png"], overwrite=True)
+    check_output(tmp_path / "%03d.png", [tmp_path / "mask.png"], overwrite=True)
 
 
 def test_an_input_is_not_overwritten_even_on_request(tmp_path: Path) -> None:

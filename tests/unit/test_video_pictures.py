@@ -12,7 +12,7 @@ from PIL import Image
 
 from runtime.frame import Frame
 from runtime.pixels import rgb_at
-from runtime.video import VideoInfo, VideoReader
+from runtime.video import Encoding, VideoInfo, VideoReader, open_work, open_writer
 from tests.clips import Clip, write_clip
 from tests.recoded import writing
 
@@ -88,10 +88,71 @@ def test_what_lay_in_the_folder_stays_until_the_end(tmp_path: Path) -> None:
         name: name for name in ("0.png", "9.png", "notes.txt")
     }
     write(folder / "%d.png", info, frames)
-    assert sorted(path.name for path in folder.iterdir()) == ["0.png", "1.png", "2.png", "9.png", "notes.txt"]
-    assert (folder / "9.png").read_text() == "9.png"
+    assert sorted(path.name for path in folder.iterdir()) == ["0.png", "1.png", "2.png", "notes.txt"]
     with Image.open(folder / "0.png") as picture:
         assert np.array_equal(np.asarray(picture), rgb_at(frames[0], 63, 47))
+
+
+def test_pictures_of_an_earlier_longer_result_are_gone_and_named(tmp_path: Path) -> None:
+    info, frames = source(tmp_path, "yuv420p")
+    folder = tmp_path / "out"
+    folder.mkdir()
+    others = (
+        "3.png",
+        "x00003.png",
+        "00003.png.txt",
+        "00003.jpg",
+        "000003.png",
+        "00003.PNG",
+        "\u0660\u0660\u0660\u0660\u0663.png",
+    )
+    for name in (*others, "00000.png", "00003.png", "00007.png", "100000.png"):
+        (folder / name).write_text(name)
+    (folder / "00008.png").mkdir()
+    with writing(folder / "%05d.png", info) as writer:
+        for frame in frames:
+            writer.write(frame)
+        (folder / "00009.png").write_text("of somebody else, meanwhile")
+    made = {f"{number:05d}.png" for number in range(3)}
+    assert {path.name for path in folder.iterdir()} == {*others, *made, "00008.png", "00009.png"}
+    assert writer.notes == ["3 pictures of an earlier, longer result removed: 00003.png to 100000.png"]
+
+
+def test_one_picture_that_is_removed_is_one(tmp_path: Path) -> None:
+    info, frames = source(tmp_path, "yuv420p")
+    (tmp_path / "3.png").write_text("earlier")
+    with writing(tmp_path / "%d.png", info) as writer:
+        for frame in frames:
+            writer.write(frame)
+    assert writer.notes == ["1 picture of an earlier, longer result removed: 3.png"]
+
+
+def test_pictures_that_this_run_lacks_do_not_come_from_an_earlier_one(tmp_path: Path) -> None:
+    info, frames = source(tmp_path, "yuv420p")
+    (tmp_path / "1.png").write_text("earlier")
+    write(tmp_path / "%d.png", info, [frames[0], frames[2]])
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == ["0.png", "2.png"]
+
+
+def test_a_run_that_was_killed_while_its_pictures_took_their_names_removes_none_of_them(tmp_path: Path) -> None:
+    info, frames = source(tmp_path, "yuv420p")
+    out = tmp_path / "%d.png"
+    (tmp_path / "3.png").write_text("earlier")
+    with (
+        pytest.raises(KeyboardInterrupt),
+        open_work(out, "a test", resume=True, overwrite=False) as work,
+        open_writer(out, info, Encoding(), work) as writer,
+    ):
+        for frame in frames:
+            writer.write(frame)
+        raise KeyboardInterrupt
+    (work.folder / "pictures" / "0.png").replace(tmp_path / "0.png")
+    with (
+        open_work(out, "a test", resume=True, overwrite=False) as work,
+        open_writer(out, info, Encoding(), work) as writer,
+    ):
+        assert writer.start == 3
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == ["0.png", "1.png", "2.png"]
 
 
 def test_sound_that_pictures_cannot_carry_is_noted(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_what_else_lies_in_the_folder_is_left_out_and_told(tmp_path: Path) -> No
     (tmp_path / "notes.txt").write_text("no picture")
     (tmp_path / "3.png").mkdir()
     assert reds(tmp_path) == [10]
-    assert open_reader(tmp_path).info.notes == ("1 of the folder's 2 files are no pictures and are left out",)
+    assert open_reader(tmp_path).info.notes == ("1 of the folder's 2 files is no picture and is left out",)
 
 
 @pytest.mark.parametrize("pattern", ["%05d.png", "%5d.png", "take-%d.png", "a[1]+%03d(x).png"])

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from runtime._strict import Within
+
+# The range of every number stands here, so that what reads a manifest need not ask what a number might do to it.
+Count = Annotated[int, Within(0, (1 << 63) - 1)]
+Side = Annotated[int | str, Within(1, (1 << 31) - 1)]
+Pixels = Annotated[int, Within(1, 16384)]
+Frames = Annotated[int, Within(1, 4096)]
+Level = Annotated[float, Within(-65504, 65504)]  # what a float16 holds
+Difference = Annotated[float, Within(0)]
 
 Compute = Literal["float32", "float16", "bfloat16", "int8"]
 
@@ -17,7 +27,7 @@ class TensorSpec:
     dtype: Literal[
         "float32", "int64"
     ]  # in the stage's float32 graph; a typed graph has its own type instead of float32
-    shape: tuple[int | str, ...]  # a text names a symbolic axis: B batch, T window, N targets, in parts h w 2h 2w ...
+    shape: tuple[Side, ...]  # a text names a symbolic axis: B batch, T window, N targets, in parts h w 2h 2w ...
     holds: str | None = None  # for an int64 scalar: the symbolic axis whose length it carries
 
     def sized(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
@@ -31,7 +41,7 @@ class FileRecord:
 
     path: str  # relative to the bundle, with forward slashes
     sha256: str
-    size_bytes: int
+    size_bytes: Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +62,10 @@ class ParityRecord:
     stage: str
     runner: str  # what ran the graph
     frames: str  # which frames it saw
-    max_abs: float
-    tolerance: float
+    max_abs: Difference
+    tolerance: Difference
     psnr_db: float  # against the reference's own range
-    nan_count: int
+    nan_count: Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +93,12 @@ class EngineRecord:
     compute: Compute
     graph_sha256: str  # of the bundle's graph that it was compiled from
     shapes: Mapping[
-        str, tuple[tuple[int, ...], ...]
+        str, tuple[tuple[Count, ...], ...]
     ]  # by input: the only shape, or the least, the usual and the largest
     options: Mapping[str, str]  # how it was built
     key: str  # sha256 of all of the above
     file: FileRecord
-    layers: Mapping[str, int]  # of the network that was compiled, by the type of what they give; `other`: no numbers
+    layers: Mapping[str, Count]  # of the network that was compiled, by the type of what they give; `other`: no numbers
     parity: ParityRecord | None  # against the float32 graph, where it could run; null: unverified
 
 
@@ -98,7 +108,7 @@ class PartSpec:
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    halo: int  # pixels of its output that mean nothing, at sides of the rectangle inside the whole picture
+    halo: Annotated[int, Within(0, 16384)]  # pixels of its output that mean nothing, at sides inside the whole picture
     file: FileRecord  # an ONNX graph
     typed: tuple[TypedGraph, ...] = ()  # in int8, where the whole stage's is
 
@@ -121,10 +131,10 @@ class ScheduleRule:
     """Which frames meet in one call of the transformer."""
 
     kind: Literal["windowed"]
-    targets: int  # frames repainted in a full window of `steady`
-    references: int  # distant frames in a full window of `steady`
-    neighbour_stride: int  # frames from one window's centre to the next
-    reference_step: int  # a frame whose index is a multiple of this may be a reference
+    targets: Frames  # repainted in a full window of `steady`
+    references: Annotated[int, Within(0, 4096)]  # distant frames in a full window of `steady`
+    neighbour_stride: Frames  # from one window's centre to the next
+    reference_step: Annotated[int, Within(1, 65536)]  # a frame whose index is a multiple of this may be a reference
     fixed: bool  # the transformer takes exactly targets + references frames; fillers are silenced by key_bias
 
 
@@ -132,15 +142,15 @@ class ScheduleRule:
 class PixelRule:
     """How a source frame becomes the network's input and its output a frame again (formulas: docs/bundle.md)."""
 
-    width: int
-    height: int
+    width: Pixels
+    height: Pixels
     colour_order: Literal["rgb", "bgr"]
-    low: float  # value of sample 0
-    high: float  # value of sample 255
+    low: Level  # value of sample 0
+    high: Level  # value of sample 255
     mask_applied: bool  # whether the hole is blanked in the network's input
-    hole_value: float  # what a blanked sample holds
+    hole_value: Level  # what a blanked sample holds
     resize: Literal["bicubic-antialias"]
-    dilate: int  # iterations of a 3x3 cross on the mask at the network's size
+    dilate: Annotated[int, Within(0, 64)]  # iterations of a 3x3 cross on the mask at the network's size
 
 
 @dataclass(frozen=True, slots=True)

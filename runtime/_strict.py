@@ -3,16 +3,49 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import re
 import types
 import typing
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
 
+_UNPRINTED = re.compile(r"[\x01-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # a null byte is some path's own error
+_SHOWN = 60  # characters of a value or a key in a message: both come from the file
+
 
 class Mismatch(Exception):
     """A value that does not fit its type; the text begins with the path of the value, as in `stages[0].name`."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Within:
+    """The range of a number, beside its type: `Annotated[int, Within(1, 64)]`; texts and null pass."""
+
+    least: int
+    most: int | None = None
+
+    def refuses(self, value: object) -> bool:
+        """Whether `value` is a number outside."""
+        if not isinstance(value, (int, float)):
+            return False
+        return value < self.least or (self.most is not None and value > self.most)
+
+    def __str__(self) -> str:
+        return f"{self.least} or more" if self.most is None else f"{self.least} to {self.most}"
+
+
+def shown(value: object) -> str:
+    """A value of a file as a message has it: in one line, without anything that a terminal obeys, and short."""
+    return shortened(ascii(value))
+
+
+def shortened(text: str) -> str:
+    """Its beginning, where it is long."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def decode(kind: type[T], value: object, where: str = "") -> T:
@@ -33,6 +66,17 @@ def encode(value: object) -> Any:
 
 
 def _decode(kind: Any, value: object, where: str) -> object:
+    if typing.get_origin(kind) is not typing.Annotated:
+        return _decode_plain(kind, value, where)
+    plain, *rules = typing.get_args(kind)
+    found = _decode_plain(plain, value, where)
+    for rule in rules:
+        if isinstance(rule, Within) and rule.refuses(found):
+            raise Mismatch(f"{where}: found {shown(value)}, wanted {rule}")
+    return found
+
+
+def _decode_plain(kind: Any, value: object, where: str) -> object:
     origin = typing.get_origin(kind)
     arguments = typing.get_args(kind)
     if dataclasses.is_dataclass(kind):
@@ -46,10 +90,10 @@ def _decode(kind: Any, value: object, where: str) -> object:
         if not isinstance(value, dict):
             raise Mismatch(f"{where}: found {_name(value)}, wanted an object")
         pairs = cast("dict[str, object]", value)
-        return {key: _decode(arguments[1], item, f"{where}.{key}") for key, item in pairs.items()}
+        return {_text(key, where): _decode(arguments[1], item, _inside(where, key)) for key, item in pairs.items()}
     if origin is typing.Literal:
         if value not in arguments or isinstance(value, bool):
-            raise Mismatch(f"{where}: found {value!r}, wanted one of {', '.join(map(repr, arguments))}")
+            raise Mismatch(f"{where}: found {shown(value)}, wanted one of {', '.join(map(repr, arguments))}")
         return value
     if origin in (typing.Union, types.UnionType):
         return _decode_union(arguments, value, where)
@@ -58,9 +102,26 @@ def _decode(kind: Any, value: object, where: str) -> object:
 
 def _decode_scalar(kind: Any, value: object, where: str) -> object:
     if kind is float and type(value) is int:
-        return float(value)
+        return _finite(value, where)
     if type(value) is not kind:  # exact: True is no integer here
         raise Mismatch(f"{where}: found {_name(value)}, wanted {'null' if kind is type(None) else kind.__name__}")
+    if isinstance(value, float):
+        return _finite(value, where)
+    return _text(value, where) if isinstance(value, str) else value
+
+
+def _finite(value: float, where: str) -> float:
+    """The number as a float; JSON has some that are larger than any."""
+    with suppress(OverflowError):
+        if math.isfinite(number := float(value)):
+            return number
+    raise Mismatch(f"{where}: found {shown(value)}, wanted a finite number")
+
+
+def _text(value: str, where: str) -> str:
+    """The text itself; JSON can write what terminals obey, and halves of characters, which no file's name may have."""
+    if _UNPRINTED.search(value):
+        raise Mismatch(f"{where or 'the file'}: found {shown(value)}, wanted text of one line that can be printed")
     return value
 
 
@@ -81,13 +142,17 @@ def _decode_dataclass(kind: type[Any], value: object, where: str) -> object:
     if not isinstance(value, dict):
         raise Mismatch(f"{where or 'the file'}: found {_name(value)}, wanted an object")
     found = cast("dict[str, object]", value)
-    wanted = typing.get_type_hints(kind)
-    inside = f"{where}." if where else ""
+    wanted = typing.get_type_hints(kind, include_extras=True)
     if unknown := sorted(found.keys() - wanted.keys()):
-        raise Mismatch(f"{inside}{unknown[0]}: unknown key")
+        raise Mismatch(f"{_inside(where, unknown[0])}: unknown key")
     if missing := [name for name in wanted if name not in found]:
-        raise Mismatch(f"{inside}{missing[0]}: missing key")
-    return kind(**{name: _decode(hint, found[name], f"{inside}{name}") for name, hint in wanted.items()})
+        raise Mismatch(f"{_inside(where, missing[0])}: missing key")
+    return kind(**{name: _decode(hint, found[name], _inside(where, name)) for name, hint in wanted.items()})
+
+
+def _inside(where: str, key: str) -> str:
+    named = key if key.isprintable() and len(key) <= _SHOWN else shown(key)
+    return f"{where}.{named}" if where else named
 
 
 def _name(value: object) -> str:

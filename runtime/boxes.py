@@ -11,7 +11,8 @@ from runtime.timecode import FORMS, parse_seconds
 # Times come as doubles of exact fractions; a microsecond is less than any tick and more than any rounding.
 SLACK_S = 1e-6
 
-_BOX = re.compile(r"\s*(-?\d+)\s*,\s*(-?\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*(?:@([^@]*))?", re.ASCII)
+# Nine digits are more than any picture has pixels.
+_BOX = re.compile(r"\s*(-?\d{1,9})\s*,\s*(-?\d{1,9})\s*,\s*(\d{1,9})\s*,\s*(\d{1,9})\s*(?:@([^@]*))?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

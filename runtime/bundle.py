@@ -32,7 +32,8 @@ from runtime._bundle_records import (
     TensorSpec,
     TypedGraph,
 )
-from runtime._strict import Mismatch, decode, encode
+from runtime._bundle_rules import check
+from runtime._strict import Mismatch, decode, encode, shown
 from runtime.errors import (
     BundleTooNew,
     BundleTooOld,
@@ -142,16 +143,22 @@ def file_record(root: Path, path: Path) -> FileRecord:
     return FileRecord(path.relative_to(root).as_posix(), _sha256(path), path.stat().st_size)
 
 
-@contextmanager
-def sealed(destination: Path, *, replace: bool = False, sign: str = MANIFEST) -> Generator[Path, None, None]:
-    """A temporary folder beside `destination` that takes its name when the block ends well, and else vanishes.
-
-    A folder that is not empty is only replaced when a file `sign` lies in it.  Raises `OutputError`.
-    """
+def check_place(destination: Path, *, replace: bool = False, sign: str = MANIFEST) -> None:
+    """Raises `OutputError` where `sealed` would."""
     if destination.exists() and not replace:
         raise OutputError(f"{destination}: exists already; --force replaces it")
     if destination.exists() and not (destination / sign).is_file() and any(_listing(destination)):
         raise OutputError(f"{destination}: exists and holds no {sign}; refusing to replace it")
+
+
+@contextmanager
+def sealed(destination: Path, *, replace: bool = False, sign: str = MANIFEST) -> Generator[Path, None, None]:
+    """A temporary folder beside `destination` that takes its name when the block ends well, and else vanishes.
+
+    A folder that is not empty is only replaced when a file `sign` lies in it.  Raises `OutputError`, also where the
+    block finds the disk full.
+    """
+    check_place(destination, replace=replace, sign=sign)
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", suffix=".part", dir=destination.parent))
@@ -161,6 +168,10 @@ def sealed(destination: Path, *, replace: bool = False, sign: str = MANIFEST) ->
         yield staging
         staging.chmod(0o755)
         _swap(staging, destination)
+    except OSError as error:
+        if not _of_writing(error, staging):
+            raise
+        raise OutputError(f"{destination}: cannot be written: {error.strerror or error}") from None
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -168,12 +179,23 @@ def sealed(destination: Path, *, replace: bool = False, sign: str = MANIFEST) ->
 def write_manifest(root: Path, manifest: Manifest) -> None:
     """Write `manifest` into the folder `root`, at once or not at all, also over an earlier one.
 
-    Keys stand in the order of declaration, so that two manifests diff line by line.
+    Keys stand in the order of declaration, so that two manifests diff line by line.  Raises `ManifestInvalid` where it
+    is one that `read_bundle` would refuse.
     """
-    text = json.dumps(encode(manifest), indent=1, ensure_ascii=False, allow_nan=False)
+    document = encode(manifest)
+    _decoded(root / MANIFEST, document, "It was not written.")
+    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
     unfinished = root / f".{MANIFEST}.part"
     unfinished.write_text(text + "\n", encoding="utf-8")
     os.replace(unfinished, root / MANIFEST)
+
+
+def _of_writing(error: OSError, folder: Path) -> bool:
+    """Whether it is of a file in `folder`; one that is open when the disk is full is not named."""
+    if isinstance(error, BrokenPipeError):
+        return False
+    paths = [path for path in (error.filename, error.filename2) if isinstance(path, str)]
+    return not paths or any(Path(path).is_relative_to(folder) for path in paths)
 
 
 def _listing(path: Path) -> Iterator[Path]:
@@ -203,13 +225,15 @@ def _parse(path: Path, text: str) -> Manifest:
         )
     if type(schema) is int and schema < SCHEMA:
         raise BundleTooOld(f"{path}: manifest schema {schema}, this runtime reads {SCHEMA}. Re-export the checkpoint.")
+    return _decoded(path, document, "Re-export the bundle, or undo the edit.")
+
+
+def _decoded(path: Path, document: object, remedy: str) -> Manifest:
     try:
         manifest = decode(Manifest, document)
+        check(manifest)
     except Mismatch as error:
-        raise ManifestInvalid(f"{path}: {error}. Re-export the bundle, or undo the edit.") from None
-    names = [stage.name for stage in manifest.stages]
-    if len(set(names)) != len(names):
-        raise ManifestInvalid(f"{path}: stages: a stage is named twice")
+        raise ManifestInvalid(f"{path}: {error}. {remedy}") from None
     return manifest
 
 
@@ -227,7 +251,7 @@ def _inside(root: Path, relative: str) -> Path:
     path = root / pure
     climbs = pure.is_absolute() or ".." in pure.parts or "\\" in relative or not pure.parts or "\0" in relative
     if climbs or not path.resolve().is_relative_to(root.resolve()):
-        raise UnsafePath(f"{root / MANIFEST}: path '{relative}' leaves the bundle; refusing to follow it")
+        raise UnsafePath(f"{root / MANIFEST}: path {shown(relative)} leaves the bundle; refusing to follow it")
     return path
 
 

@@ -10,12 +10,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from runtime import backends
-from runtime.errors import UsageError, VidmendError
+from runtime.errors import UsageError, VidmendError, refusals_told
 from runtime.interruption import INTERRUPTED, interruptible
 from runtime.job import Job
 from runtime.memory import share_one_arena
 from runtime.options import build_parser, jobs
-from runtime.outlook import preview
+from runtime.outlook import Previewed, preview
 from runtime.program import Backend
 from runtime.progress import shown
 from runtime.repair import repair
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = build_parser()
     options = parser.parse_args(arguments)
     if options.list_backends:
-        return _list_backends()
+        return _list_backends(as_json=options.json)
     if not options.videos:
         parser.error("which video?")
     share_one_arena()
@@ -52,7 +52,7 @@ def _run(options: argparse.Namespace) -> list[int]:
     if options.resume and options.keep_going:
         raise UsageError("--resume: cannot be used with --keep-going, since lost frames cannot be counted on")
     with _folder_for(wanted, options.out):
-        return [_one(job, options, several=len(wanted) > 1) for job in wanted]
+        return [_one(job, options) for job in wanted]
 
 
 @contextmanager
@@ -70,20 +70,20 @@ def _folder_for(jobs: Sequence[Job], asked: str | None) -> Generator[None, None,
             folder.rmdir()
 
 
-def _one(job: Job, options: argparse.Namespace, *, several: bool) -> int:
+def _one(job: Job, options: argparse.Namespace) -> int:
     """Run one job and say what became of it."""
     try:
-        with shown(job.video.name) as progress:
+        with refusals_told(), shown(job.video.name) as progress:
             found = preview(job, options.preview, progress) if options.preview else repair(job, progress)
     except VidmendError as error:
-        if options.json and several:
-            print(json.dumps({"video": str(job.video), "error": str(error)}))
+        if options.json:
+            print(json.dumps({"video": str(job.video), "error": str(error)}), flush=True)
         return _say(error)
     except KeyboardInterrupt:
         _say_interrupted(job)
         raise
-    if isinstance(found, str):
-        print(found)
+    if isinstance(found, Previewed):
+        print(found.as_json() if options.json else found.as_line())
         return DONE
     return _report(found, as_json=options.json)
 
@@ -121,11 +121,12 @@ def _verdict(codes: Sequence[int], *, quiet: bool) -> int:
     return max(codes)
 
 
-def _list_backends() -> int:
+def _list_backends(*, as_json: bool) -> int:
     for name in backends.names():
         backend = backends.get(name)
         reason = backend.why_not()
-        print(f"{name:20} {_able(backend) if reason is None else f'cannot run here: {reason}'}")
+        says = _able(backend) if reason is None else f"cannot run here: {reason}"
+        print(json.dumps({"backend": name, "runs": reason is None, "says": says}) if as_json else f"{name:20} {says}")
     return DONE
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import platform
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -22,7 +23,7 @@ def threads(asked: int | None, root: Path = _ROOT) -> int | None:
     if asked is not None:
         return asked
     told = os.environ.get("OMP_NUM_THREADS", "")
-    if told.isascii() and told.isdigit() and int(told) > 0:
+    if re.fullmatch(r"0*[1-9][0-9]{0,3}", told):
         return int(told)
     allowed = _affinity()
     cores, quota = _cores(allowed, root), _quota(root)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -34,6 +35,8 @@ NEIGHBOURS = 2  # frames before and after whose change is the measure; decisions
 BLURRED = (16, 9)
 SAME_SCENE = 24.0
 SAME_LIGHT = 4.0
+_FRAME = re.compile(r"\d{1,9}", re.ASCII)  # in a file of cuts
+_QUOTED = 40  # characters of its lines in a message
 BEFORE = 3  # frames before a change that are compared with it and the NEIGHBOURS frames behind it
 
 
@@ -171,7 +174,7 @@ def read_cuts(path: Path, info: VideoInfo) -> Cuts:
     neither, or it lies behind the video's end.
     """
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise InputError(f"{path}: cuts cannot be read: {reason}; wanted a file, or --cuts auto or none") from None
@@ -184,16 +187,22 @@ def read_cuts(path: Path, info: VideoInfo) -> Cuts:
     return KnownCuts(frames, seconds, info)
 
 
+def _quoted(text: str) -> str:
+    """A line as a message has it: what is no list of cuts may be anything, of any length."""
+    short = text if len(text) <= _QUOTED else f"{text[:_QUOTED]}..."
+    return f"'{short}'" if short.isprintable() else ascii(short)
+
+
 def _read_line(where: str, text: str, info: VideoInfo, into: tuple[list[int], list[float]]) -> None:
     frames, seconds = into
-    if text.isascii() and text.isdigit():
+    if _FRAME.fullmatch(text):
         frames.append(int(text))
         if info.frames is not None and frames[-1] >= info.frames:
             raise InputError(f"{where}: frame {text}, but the video's last one is {info.frames - 1}; remove the line")
         return
     time = parse_seconds(text)
     if time is None:
-        raise InputError(f"{where}: '{text}' is no cut; wanted the number of a frame, or a time such as {FORMS}")
+        raise InputError(f"{where}: {_quoted(text)} is no cut; wanted the number of a frame, or a time such as {FORMS}")
     if info.duration_s is not None and time > info.duration_s + 1:  # durations are rounded, and may leave out a frame
         raise InputError(f"{where}: {text} lies behind the video's end at {info.duration_s:g} s; remove the line")
     seconds.append(time)

@@ -8,7 +8,7 @@ VidmendError                    exit code 2
 ├── OutputError                 the result cannot be written where it was asked for
 ├── BundleError                 a bundle that cannot be read
 │   ├── NotABundle              no folder, or no manifest in it
-│   ├── ManifestInvalid         not JSON, or a key unknown, missing or of the wrong type
+│   ├── ManifestInvalid         not JSON, or a key unknown, missing, of the wrong type or out of its range
 │   ├── BundleTooNew            written by a later schema
 │   ├── BundleTooOld            written by a schema that is no longer read
 │   ├── UnsafePath              a path in the manifest that leaves the bundle's folder
@@ -18,12 +18,21 @@ VidmendError                    exit code 2
 │   └── KernelsUnfit            the bundle's kernels are called in another way than this program calls them
 ├── BackendUnavailable          the backend asked for cannot run on this machine
 ├── DecoderUnavailable          the decoder asked for cannot decode this video here
-├── DeviceFailed                no GPU, out of its memory, or it was lost
+├── DeviceFailed                no GPU, or it was lost
+│   └── DeviceFull              its memory is used up
+├── SystemRefused               the system cannot: no space left, no permission, a name too long, out of memory
 ├── CheckpointError             weights that cannot be read or do not fit the network
 └── ExportError                 the export failed or was refused
 """
 
 from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import cast
+
+_LOOP = "Symlink loop"  # what pathlib says of links in a circle before Python 3.13, as a `RuntimeError`
 
 
 class VidmendError(Exception):
@@ -61,7 +70,7 @@ class NotABundle(BundleError):
 
 
 class ManifestInvalid(BundleError):
-    """The manifest is not JSON, or one of its keys is unknown, missing or of the wrong type."""
+    """The manifest is not JSON, or one of its keys is unknown, missing, of the wrong type or out of its range."""
 
 
 class BundleTooNew(BundleError):
@@ -104,6 +113,14 @@ class DeviceFailed(VidmendError):
     """There is no GPU, it has too little memory, or it stopped working."""
 
 
+class DeviceFull(DeviceFailed):
+    """The GPU's memory, or what the host may pin for it, is used up."""
+
+
+class SystemRefused(VidmendError):
+    """The system cannot do what was asked of it, where nobody foresaw that it might not."""
+
+
 class CheckpointError(VidmendError):
     """Weights that cannot be read, or that do not fit the network."""
 
@@ -115,3 +132,30 @@ class ExportError(VidmendError):
 def first_line(error: BaseException) -> str:
     """What a library's error says first, for a line of ours; its type's name where it says nothing."""
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+@contextmanager
+def refusals_told() -> Generator[None, None, None]:
+    """In the block an `OSError` or `MemoryError` that nobody foresaw becomes `SystemRefused`.
+
+    Not so a `BrokenPipeError`: whoever reads what is printed has gone, and nothing is left to be said.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise SystemRefused(_refusal(error)) from error
+    except MemoryError as error:
+        raise SystemRefused(f"out of memory: {first_line(error)}") from error
+    except RuntimeError as error:
+        if not str(error).startswith(_LOOP):
+            raise
+        raise SystemRefused(first_line(error)) from error
+
+
+def _refusal(error: OSError) -> str:
+    """`PATH: reason`; of two paths the one that was to be made."""
+    reason = error.strerror or first_line(error)
+    path = cast("str | bytes | int | None", error.filename2 or error.filename)  # a number: of a file that is open
+    return f"{os.fsdecode(path)}: {reason}" if isinstance(path, (str, bytes)) else reason

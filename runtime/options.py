@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -22,6 +23,8 @@ from runtime.video import CODECS, Encoding
 
 REGIONS = ("auto", "full", "tiles")
 
+_WHOLE = re.compile(r"[0-9]{1,9}")
+_RATE = re.compile(r"[0-9./]{1,40}")  # what a fraction is made of; an exponent might ask for a number of any length
 _ROUNDED = Fraction(1, 200)  # frames a second, by which a rate that is written with a point may be off
 _EXAMPLES = """\
 examples:
@@ -74,7 +77,8 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("the result").add_argument
     out = "a video, .mp4 .mov .mkv .webm (default: VIDEO_repaired), out/%%05d.png, or a folder: out/"
     add("--out", metavar="F", help=out)
-    add("--overwrite", action="store_true", help="replace an existing output")
+    replace = "replace an existing output; of pictures all that have such a name"
+    add("--overwrite", action="store_true", help=replace)
     add("--codec", default="source", choices=("source", *CODECS), help="default: the source's own")
     add("--crf", type=_crf, metavar="N", help="quality, 0 best; the scale is the codec's (default: 18 for h264)")
     add("--preset", metavar="P", help="the encoder's own name for how hard it tries")
@@ -115,7 +119,8 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     add("--cuda-graph", action=argparse.BooleanOptionalAction, default=True, help=graph)
     decoder = "auto: the GPU's own where the network runs on that GPU and it can, else the CPU (default: %(default)s)"
     add("--decoder", default=AUTO, choices=DECODERS, help=decoder)
-    add("--json", action="store_true", help="print the summary as JSON, a line for each video")
+    lines = "print JSON: a line for each video, its summary, preview or error; or one for each of --list-backends"
+    add("--json", action="store_true", help=lines)
     add("--list-backends", action="store_true", help="say what can run on this machine, and stop")
 
 
@@ -194,7 +199,7 @@ def _radius(text: str) -> int:
 
 
 def _whole_number(text: str, least: int, most: int) -> int:
-    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+    if not _WHOLE.fullmatch(text) or not least <= int(text) <= most:
         raise argparse.ArgumentTypeError(f"'{text}' is no whole number from {least} to {most}")
     return int(text)
 
@@ -211,7 +216,7 @@ def _upscale(text: str) -> float:
 
 def _fps(text: str) -> Fraction:
     try:
-        rate = Fraction(text)
+        rate = Fraction(text if _RATE.fullmatch(text) else 0)
     except (ValueError, ZeroDivisionError):
         rate = Fraction(0)
     if not 0 < rate <= 1000:

@@ -6,7 +6,10 @@ import re
 
 FORMS = "12.5s, 1:02.5 or 1:02:03.5"
 
-_TIME = re.compile(r"(?:(?:(?P<hours>\d+):)?(?P<minutes>\d+):)?(?P<seconds>\d+(?:\.\d*)?|\.\d+)(?P<unit>s?)", re.ASCII)
+# Nine digits are three decades of seconds.  With hundreds a number is none for a float, with thousands none for `int`.
+_TIME = re.compile(
+    r"(?:(?:(?P<hours>\d{1,9}):)?(?P<minutes>\d{1,9}):)?(?P<seconds>\d{1,9}(?:\.\d*)?|\.\d+)(?P<unit>s?)", re.ASCII
+)
 
 
 def parse_seconds(text: str) -> float | None:

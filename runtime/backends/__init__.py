@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 from runtime.bundle import Bundle
-from runtime.errors import BackendUnavailable, EngineUnfit, UsageError
+from runtime.errors import BackendUnavailable, DeviceFailed, EngineUnfit, KernelsUnfit, UsageError
 from runtime.program import EXACT, Arithmetic, Backend, Precision, narrowest
 from runtime.progress import Progress, silent
 from runtime.sources import find_sources, types_of
 from runtime.trial import Candidate, quickest
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class Search:
     timed: bool = True  # whether by a trial where they are to be chosen from by themselves; else the first by rank
     begun_on: str = ""  # label of what an earlier run of the same work ran on, which goes on with it
     progress: Progress = silent
+    failed: Mapping[str, str] = field(default_factory=dict[str, str])  # what was tried, by label, and why it is not
 
 
 def names() -> tuple[str, ...]:
@@ -97,11 +100,35 @@ def choose(name: str, bundle: Bundle, precision: Precision, search: Search = _BY
             notes.append(f"{candidate} was passed over: {error}")
             continue
         label = f"{candidate} {types_of(backend, precision, sources)}"
-        return Chosen(candidate, backend, tuple(notes), None, label)
+        if label not in search.failed:
+            return Chosen(candidate, backend, (*notes, *_failures(search)), None, label)
+    on_host = [each for each in on_host if each.label not in search.failed]
+    notes += _failures(search)
     if not on_host:
         raise BackendUnavailable(f"no backend can run here. {' '.join([*reasons, *notes])}")
     best, found = _best(on_host, bundle, search)
     return Chosen(best.name, best.backend, (*notes, *found), best.arithmetic, best.label)
+
+
+def opened(
+    name: str, bundle: Bundle, precision: Precision, search: Search, make: Callable[[Chosen], T]
+) -> tuple[Chosen, T]:
+    """What `choose` finds and what `make` opens with it; where that fails under "auto", the next that can, and a note.
+
+    Raises what `choose` and `make` raise.
+    """
+    while True:
+        chosen = choose(name, bundle, precision, search)
+        try:
+            return chosen, make(chosen)
+        except (BackendUnavailable, DeviceFailed, EngineUnfit, KernelsUnfit) as error:
+            if name != "auto":
+                raise
+            search = replace(search, failed={**search.failed, chosen.label: str(error)})
+
+
+def _failures(search: Search) -> Iterator[str]:
+    return (f"{label} was passed over: {reason}" for label, reason in search.failed.items())
 
 
 def _best(candidates: list[Candidate], bundle: Bundle, search: Search) -> tuple[Candidate, tuple[str, ...]]:

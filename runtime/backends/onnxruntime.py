@@ -6,6 +6,7 @@ import importlib
 from functools import partial
 from typing import Any
 
+from runtime.backends._graph_ports import check_ports
 from runtime.backends._onnxruntime import installed, load
 from runtime.bundle import Compute
 from runtime.device import Memory, Stream, host_array
@@ -62,7 +63,14 @@ class _Backend:
 
     def open(self, request: Request) -> _Program:
         # Without plans a run takes 0.6 of the memory and the same time (docs/measurements.md).
-        return _Program(load(library(), request, ["CPUExecutionProvider"], plan_memory=False))
+        session = load(library(), request, ["CPUExecutionProvider"], plan_memory=False)
+        check_ports(request, _ports(session.get_inputs()), _ports(session.get_outputs()))
+        return _Program(session)
+
+
+def _ports(ports: Any) -> dict[str, list[int | None] | None]:
+    """Shapes by name; the library has none of a scalar, nor of what it knows no shape of."""
+    return {port.name: [side if isinstance(side, int) else None for side in port.shape] or None for port in ports}
 
 
 BACKEND = _Backend()

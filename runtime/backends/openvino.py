@@ -53,6 +53,7 @@ class _Backend:
         if importlib.util.find_spec("openvino") is None:
             return "the package openvino is not installed: pip install openvino."
         try:
+            _library()
             core()
         except (
             ImportError,
@@ -123,8 +124,8 @@ def compiled(model: Any, settings: Mapping[str, str]) -> Any:
     Where attention fits into memory its two products are left unfused: in float32 OpenVINO's plain products are the
     faster ones (docs/measurements.md, Layers).  In a window of any length they would need scores of any size.  In bf16
     they are hardly faster without AMX, and nobody has measured them with it; and they round the scores, which costs
-    5 dB of the transformer's signal to noise (ibid., Types).  With int8 OpenVINO does not fuse them anyway, and this setting made it compute something else
-    altogether (2026.4; docs/adr/0015).
+    5 dB of the transformer's signal to noise (ibid., Types).  With int8 OpenVINO does not fuse them anyway, and this
+    setting made it compute something else altogether (2026.4; docs/adr/0015).
     """
     if settings.get("INFERENCE_PRECISION_HINT") == "f32" and not model.is_dynamic() and not _quantised(model):
         with suppress(RuntimeError):  # of a release that does not know the setting; another error comes again below

@@ -95,6 +95,20 @@ def test_an_empty_mask_copies_the_video_and_says_so(folder: Path, capsys: pytest
     assert (folder / "clip_repaired.mp4").read_bytes() == (folder / "clip.mp4").read_bytes()
 
 
+def test_a_copy_speaks_of_nothing_that_did_not_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.new("L", (64, 48)).save(folder / "clip_mask.png")
+    report = folder / "report.html"
+    assert infer(folder, "clip.mp4", "--json", "--report", str(report), "--decoder", "cpu") == 0
+    summary = json.loads(capsys.readouterr().out)
+    told = {key: summary[key] for key in ("backend", "precision", "decoder", "encoder", "busy", "cuts", "regions")}
+    none = dict.fromkeys(("backend", "precision", "decoder", "encoder"), "none")
+    assert told == {**none, "busy": {}, "cuts": [], "regions": []}
+    page = report.read_text(encoding="utf-8")
+    assert "copied packet by packet" in page
+    for fact in ("Network", "Backend", "Scene cuts", "Feather", "Grain"):
+        assert f">{fact}<" not in page
+
+
 def cut(path: Path, share: float) -> None:
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])

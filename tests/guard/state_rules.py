@@ -12,6 +12,7 @@ from tests.guard.sources import ROOT, Source, imports
 READER = {  # the contract between all parts
     "runtime.bundle",
     "runtime._bundle_records",
+    "runtime._bundle_rules",
     "runtime._strict",
     "runtime.errors",
 }

@@ -124,6 +124,7 @@ def _lay_out(folder: Path) -> None:
     modules = {
         *BROKEN,
         "runtime/_bundle_records.py",
+        "runtime/_bundle_rules.py",
         "runtime/_strict.py",
         "runtime/errors.py",
         "runtime/frame.py",

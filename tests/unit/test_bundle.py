@@ -199,7 +199,7 @@ def test_replacing_needs_to_be_asked_for(folder: Path) -> None:
     with pytest.raises(OutputError, match="exists already; --force replaces it"), sealed(folder):
         pass
     with sealed(folder, replace=True) as staging:
-        write_manifest(staging, replace(manifest(), variant="second"))
+        write_manifest(staging, replace(read_bundle(folder).manifest, variant="second"))
     assert read_bundle(folder).manifest.variant == "second"
     assert list(folder.parent.iterdir()) == [folder]
 

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import TextIO
 
 from runtime.errors import OutputError
+from runtime.patterns import is_pattern
 
 LOCK, FINGERPRINT, UNFINISHED = "lock", "fingerprint", ".unfinished"
 SUFFIX = ".part"
@@ -104,7 +105,7 @@ def open_work(out: Path, fingerprint: str, *, resume: bool, overwrite: bool) -> 
 
 def folder_of(out: Path) -> Path:
     """`OUT.part`; for pictures in a folder that is still to be made, that folder's name and `.part`."""
-    named = out if "%" not in out.name or out.parent.exists() else out.parent
+    named = out.parent if is_pattern(out) and not out.parent.exists() else out
     return named.with_name(named.name + SUFFIX)
 
 
@@ -119,17 +120,22 @@ def noted(out: Path) -> str:
 def _locked(out: Path, folder: Path) -> TextIO:
     """The folder's lock; the system lets go of it when this process ends, however it does."""
     while True:
-        folder.mkdir(parents="%" in out.name, exist_ok=True)
+        with suppress(FileExistsError):  # not exist_ok, which asks again, when it may be gone
+            folder.mkdir(parents=is_pattern(out))
         path = folder / LOCK
-        lock = path.open("w")
+        try:
+            lock = path.open("w")
+        except FileNotFoundError:  # a run that ended took the folder away
+            continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.close()
             raise OutputError(f"{out}: another run is writing it; wait until it ends, or choose another name") from None
         # A run that ended in between deletes the file: its lock would be worth nothing.
-        if path.exists() and os.path.samestat(os.fstat(lock.fileno()), path.stat()):
-            return lock
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+                return lock
         lock.close()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -139,6 +140,7 @@ def test_pictures_have_their_work_beside_their_folder_while_it_is_new(tmp_path: 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from typing import Any
 from runtime.work import open_work
 
 def run(out, moment):
@@ -201,3 +203,23 @@ def test_an_interruption_while_work_is_begun_leaves_no_folder(tmp_path: Path, mo
             with pytest.raises(KeyboardInterrupt):
                 open_work(tmp_path / "out.mp4", "mine", resume=True, overwrite=False)
         assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_another_run_removes_meanwhile_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was there when it was to be made, and is gone when it is looked into."""
+    makes: list[Path] = []
+    really_make = Path.mkdir
+
+    def make_late(path: Path, *arguments: Any, **options: Any) -> None:
+        makes.append(path)
+        if len(makes) == 1:
+            raise FileExistsError
+        really_make(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "mkdir", make_late)
+    with open_work(tmp_path / "out.mp4", "mine", resume=False, overwrite=False) as work:
+        make(work, "piece")
+    assert makes == [tmp_path / "out.mp4.part"] * 2
+    assert names(tmp_path) == []

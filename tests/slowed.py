@@ -27,7 +27,7 @@ class SlowedStream(WorkerStream):
         self._delays = itertools.cycle(delays)
         super().__init__(name, clock)
 
-    def run(self, work: Callable[[], None]) -> None:
+    def run(self, work: Callable[[], object]) -> None:
         pause = next(self._delays)
 
         def late() -> None:

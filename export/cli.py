@@ -52,6 +52,8 @@ def _done(options: argparse.Namespace, console: Console) -> int:
     if options.bundle is not None:
         return _serve(options, find_bundle(options.bundle), console)
     if options.compile is not None:
+        if options.checkpoint is not None or options.fp16 or options.bf16 or options.int8:
+            raise UsageError("--compile takes the bundle's own graphs, in the type that they have; leave the rest out")
         root = find_bundle(str(options.compile))
         return _compile(options, root, console) or _serve(options, root, console)
     _check_installed()
@@ -96,8 +98,6 @@ def _serve(options: argparse.Namespace, root: Path, console: Console) -> int:
 def _compile(options: argparse.Namespace, root: Path, console: Console) -> int:
     from export.compile import compile_into
 
-    if options.checkpoint is not None or options.fp16 or options.bf16 or options.int8:
-        raise UsageError("--compile takes the bundle's own graphs, in the type that they have; leave the rest out")
     with _progress(console) as say:
         compile_into(root, targets_of(options), engine_options(options), say)
     return _inspect(root)

@@ -49,8 +49,9 @@ Run = Callable[[], Array]
 
 BASELINE = "PyTorch eager fp32"
 COMPILED = "PyTorch compiled bf16"
-_OTHER_FUSIONS = (  # attention's products fused where the backend leaves them apart, and the other way round
+_FUSIONS = (  # of attention's products, whatever the backend chooses
     ("openvino fp32", "fused", {"INFERENCE_PRECISION_HINT": "f32"}),
+    ("openvino bf16", "fused", {"INFERENCE_PRECISION_HINT": "bf16"}),
     ("openvino bf16", "unfused", {"INFERENCE_PRECISION_HINT": "bf16", "SNIPPETS_MODE": "DISABLE"}),
 )
 _PIPED_WIDTH = 100  # columns of the table where standard output is no terminal
@@ -143,7 +144,7 @@ def _rows(stage: str) -> Mapping[str, Opener]:
             for own, asked in zip(types, (EXACT, "auto"), strict=False):
                 rows[f"{name} {own}"] = partial(_opened, name, asked, _in_float32)
             rows[f"{name} int8"] = partial(_opened, name, "auto", _in_int8)
-    for row, label, settings in _OTHER_FUSIONS:
+    for row, label, settings in _FUSIONS:
         if row in rows and stage == "transformer":
             rows[f"{row} {label}"] = partial(_opened_as, settings)
     return rows

@@ -121,16 +121,19 @@ def core() -> Any:
 def compiled(model: Any, settings: Mapping[str, str]) -> Any:
     """`model` ready to run on the CPU; raises `RuntimeError`.
 
-    Where attention fits into memory its two products are left unfused: in float32 OpenVINO's plain products are the
-    faster ones (docs/measurements.md, Layers).  In a window of any length they would need scores of any size.  In bf16
-    they are hardly faster without AMX, and nobody has measured them with it; and they round the scores, which costs
-    5 dB of the transformer's signal to noise (ibid., Types).  With int8 OpenVINO does not fuse them anyway, and this
+    Where attention fits into memory its two products are left unfused: OpenVINO's plain products are the faster ones
+    (docs/measurements.md, Types).  In a window of any length they would need scores of any size.  In bf16 on AMX nobody
+    has measured which are, and there OpenVINO does as it likes.  With int8 it does not fuse them anyway, and this
     setting made it compute something else altogether (2026.4; docs/adr/0015).
     """
-    if settings.get("INFERENCE_PRECISION_HINT") == "f32" and not model.is_dynamic() and not _quantised(model):
+    if _unfused(settings.get("INFERENCE_PRECISION_HINT", "")) and not model.is_dynamic() and not _quantised(model):
         with suppress(RuntimeError):  # of a release that does not know the setting; another error comes again below
             return core().compile_model(model, "CPU", {**settings, "SNIPPETS_MODE": "DISABLE"})
     return core().compile_model(model, "CPU", settings)
+
+
+def _unfused(hint: str) -> bool:
+    return hint == "f32" or (hint == "bf16" and "amx_bf16" not in " ".join(cores.processor()).split())
 
 
 def _ports(ports: Any) -> dict[str, list[int | None] | None]:

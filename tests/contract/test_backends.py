@@ -167,6 +167,9 @@ def test_an_unknown_backend_names_the_known_ones() -> None:
         backends.get("abacus")
 
 
+AMX = "avx512_bf16 amx_bf16"
+
+
 @dataclass
 class Noting:
     """OpenVINO's core and a model in one, both only as far as `compiled` looks at them."""
@@ -191,19 +194,23 @@ class Noting:
 
 
 @pytest.mark.parametrize(
-    ("precision", "model", "unfused"),
+    ("precision", "processor", "model", "unfused"),
     [
-        ("f32", Noting(dynamic=False), True),
-        ("f32", Noting(dynamic=False, known=False), False),
-        ("f32", Noting(dynamic=True), False),
-        ("f32", Noting(dynamic=False, narrow=True), False),
-        ("bf16", Noting(dynamic=False), False),
+        ("f32", AMX, Noting(dynamic=False), True),
+        ("f32", AMX, Noting(dynamic=False, known=False), False),
+        ("f32", AMX, Noting(dynamic=True), False),
+        ("f32", AMX, Noting(dynamic=False, narrow=True), False),
+        ("bf16", "avx512_bf16", Noting(dynamic=False), True),
+        ("bf16", "avx512_bf16", Noting(dynamic=True), False),
+        ("bf16", "avx512_bf16", Noting(dynamic=False, narrow=True), False),
+        ("bf16", AMX, Noting(dynamic=False), False),
     ],
 )
 def test_attention_is_unfused_where_that_is_measured_to_be_faster(
-    precision: str, model: Noting, unfused: bool, monkeypatch: pytest.MonkeyPatch
+    precision: str, processor: str, model: Noting, unfused: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runtime.backends.openvino.core", lambda: model)
+    monkeypatch.setattr("runtime.backends.openvino.cores.processor", lambda: ("A CPU", f"sse2 {processor} fma"))
     settings = {"INFERENCE_PRECISION_HINT": precision}
     wanted = {**settings, "SNIPPETS_MODE": "DISABLE"} if unfused else settings
     assert compiled(model, settings) == wanted

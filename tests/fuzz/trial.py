@@ -75,7 +75,7 @@ def decoded_frames(path: Path) -> tuple[int, int]:
     frames = errors = 0
     latest: int | None = None
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
             while errors < ERRORS:
                 try:
                     for packet in container.demux(container.streams.video[0]):

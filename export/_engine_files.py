@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO
 
 from runtime.bundle import MANIFEST, Manifest, read_bundle, write_manifest
 from runtime.errors import OutputError, VidmendError
+from runtime.lock import LOCK, locked
 
 STAGING = ".engines.part"  # in the bundle's folder, so that files need only a new name to be in it
-_LOCK = "lock"
 _UNFINISHED = f".{MANIFEST}.part"
 
 
@@ -26,7 +24,7 @@ def staging(root: Path) -> Generator[Path, None, None]:
     """
     folder = root / STAGING
     with _written(root):
-        lock = _locked(folder)
+        lock = locked(folder, f"{root}: another --compile is at work on this bundle; run this one when it has ended")
     with lock:
         try:
             with _written(root):
@@ -35,7 +33,7 @@ def staging(root: Path) -> Generator[Path, None, None]:
         finally:
             with suppress(OSError):  # what stays is cleared by the next run, and hides no error
                 _clear(root, folder)
-                (folder / _LOCK).unlink()  # last: from here on the folder may be another run's
+                (folder / LOCK).unlink()  # last: from here on the folder may be another run's
                 folder.rmdir()
 
 
@@ -82,40 +80,8 @@ def _written(root: Path) -> Generator[None, None, None]:
         raise OutputError(f"{root}: cannot be written ({error.strerror or error}); compile a copy of it") from None
 
 
-def _locked(folder: Path) -> TextIO:
-    """The folder's lock; the system lets go of it when this process ends, however it does."""
-    while True:
-        with suppress(FileExistsError):  # not exist_ok, which asks again, when it may be gone
-            folder.mkdir()
-        path = folder / _LOCK
-        try:
-            lock = path.open("w")
-        except FileNotFoundError:  # a run that ended took the folder away
-            continue
-        try:
-            _lock(lock)
-        except BlockingIOError:
-            lock.close()
-            raise OutputError(
-                f"{folder.parent}: another --compile is at work on this bundle; run this one when it has ended"
-            ) from None
-        with suppress(FileNotFoundError):  # likewise: a lock on a file that is gone is worth nothing
-            if os.path.samestat(os.fstat(lock.fileno()), path.stat()):
-                return lock
-        lock.close()
-
-
-def _lock(file: TextIO) -> None:
-    """Lock it for this process, or raise `BlockingIOError`; without effect where the system has no such locks."""
-    try:
-        fcntl: Any = importlib.import_module("fcntl")
-    except ImportError:
-        return
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
 def _clear(root: Path, folder: Path) -> None:
     (root / _UNFINISHED).unlink(missing_ok=True)
     for path in folder.iterdir():
-        if path.name != _LOCK:
+        if path.name != LOCK:
             path.unlink()

@@ -8,7 +8,6 @@ done; what differs is whether the folder is deleted when the run fails.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Generator
@@ -18,9 +17,10 @@ from types import TracebackType
 from typing import TextIO
 
 from runtime.errors import OutputError
+from runtime.lock import LOCK, locked
 from runtime.patterns import is_pattern
 
-LOCK, FINGERPRINT, UNFINISHED = "lock", "fingerprint", ".unfinished"
+FINGERPRINT, UNFINISHED = "fingerprint", ".unfinished"
 SUFFIX = ".part"
 
 
@@ -85,7 +85,8 @@ def open_work(out: Path, fingerprint: str, *, resume: bool, overwrite: bool) -> 
     try:
         if not fresh:
             _check_ours(out, folder)
-        lock = _locked(out, folder)
+        busy = f"{out}: another run is writing it; wait until it ends, or choose another name"
+        lock = locked(folder, busy, parents=is_pattern(out))
         try:
             _settle(folder, fingerprint, resume=resume, overwrite=overwrite)
         except BaseException:
@@ -115,28 +116,6 @@ def noted(out: Path) -> str:
         return (folder_of(out) / FINGERPRINT).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return ""
-
-
-def _locked(out: Path, folder: Path) -> TextIO:
-    """The folder's lock; the system lets go of it when this process ends, however it does."""
-    while True:
-        with suppress(FileExistsError):  # not exist_ok, which asks again, when it may be gone
-            folder.mkdir(parents=is_pattern(out))
-        path = folder / LOCK
-        try:
-            lock = path.open("w")
-        except FileNotFoundError:  # a run that ended took the folder away
-            continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-            raise OutputError(f"{out}: another run is writing it; wait until it ends, or choose another name") from None
-        # A run that ended in between deletes the file: its lock would be worth nothing.
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(lock.fileno()), path.stat()):
-                return lock
-        lock.close()
 
 
 def _check_ours(out: Path, folder: Path) -> None:

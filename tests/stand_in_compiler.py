@@ -5,22 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from export.targets._target import Arrays, Built, Options, Order, Say
 from runtime.bundle import Compute
 
 
-@dataclass
-class Fake:
-    """A target whose plans differ from build to build, or do not; what a stage does besides is told by its name."""
-
-    round: int = 0  # what the plans hold
-    does: dict[str, Callable[[Path], object]] = field(default_factory=dict[str, Callable[[Path], object]])
+class Portable:
+    """What a stand-in for a target says of itself: it is installed, refuses nothing, and is its own compiler."""
 
     name, suffix, fixed_window, portable, serving = "fake", ".plan", False, True, None
 
     @property
-    def compiler(self) -> Fake:
+    def compiler(self) -> Any:
         return self
 
     def why_not(self) -> None:
@@ -34,6 +31,14 @@ class Fake:
 
     def refuse(self, options: Options, compute: Compute) -> None:
         return None
+
+
+@dataclass
+class Fake(Portable):
+    """A target whose plans differ from build to build, or do not; what a stage does besides is told by its name."""
+
+    round: int = 0  # what the plans hold
+    does: dict[str, Callable[[Path], object]] = field(default_factory=dict[str, Callable[[Path], object]])
 
     def build(self, order: Order, plan: Path, say: Say) -> Built:
         plan.write_bytes(f"{order.stage} {order.options.capabilities} {self.round}".encode() * 9)

@@ -16,6 +16,7 @@ from runtime._video import png
 from runtime._video.declared import LUMINANCE, Declared, read_declared
 from runtime._video.file import VideoInfo, opened
 from runtime._video.sequence import find_sequence
+from runtime._video.still import FORMATS
 from runtime.tones import HLG, PQ, is_hdr
 
 # Numbers of H.273.  What these primaries and transfers show, programs show nearly right that know none of them.
@@ -28,7 +29,6 @@ KEPT = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"mDCV", b"cLLI")  # of a P
 SIZE = b"pHYs"
 SPACE = slice(16, 20)  # of a profile: the channels that it is for
 SPACES = {"gray": b"GRAY", "rgb": b"RGB ", "yuv": b"RGB "}  # by the family of a layout
-FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")
 
 _SHAPE = struct.Struct(">IIB")  # pixels a unit, across and down, and the unit
 _NAMED = re.compile(rb"sRGB|s\0R\0G\0B")  # in a profile's description, older and newer

@@ -24,6 +24,7 @@ from runtime._video.numbered import Numbered
 from runtime.errors import OutputError
 from runtime.frame import Frame, Plane
 from runtime.pixels import rgb_at
+from runtime.plural import plural
 from runtime.work import UNFINISHED, Work
 
 STAGING = "pictures"
@@ -121,8 +122,7 @@ class ImageWriter:
             path.unlink(missing_ok=True)
         if rest:
             names = rest[0].name if len(rest) == 1 else f"{rest[0].name} to {rest[-1].name}"
-            what = "picture" if len(rest) == 1 else "pictures"
-            self.notes.append(f"{len(rest)} {what} of an earlier, longer result removed: {names}")
+            self.notes.append(f"{plural(len(rest), 'picture')} of an earlier, longer result removed: {names}")
 
     def _note_times(self) -> None:
         shortest, longest = (float(ticks * self._info.time_base) for ticks in self._pace.lengths())

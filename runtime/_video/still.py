@@ -29,6 +29,7 @@ DECODERS = {
     "webp": re.compile(rb"RIFF....WEBP", re.DOTALL),
 }
 MOST_BYTES = 1 << 31  # twice what MOST_PIXELS take, uncompressed
+FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")  # the same, as Pillow calls them
 KINDS = "PNG, JPEG, TIFF, BMP or WebP"
 SCAN, END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"  # JPEG markers, which its compressed data cannot contain
 ORIENTATION = 0x112  # Exif
@@ -100,6 +101,6 @@ def is_mirrored(path: Path) -> bool:
     Where Pillow cannot read what libav has decoded, viewers will not find an angle either.
     """
     unread = suppress(OSError, SyntaxError, ValueError, Image.DecompressionBombError)
-    with unread, Image.open(path, formats=("PNG", "JPEG", "TIFF", "WEBP", "BMP")) as image:
+    with unread, Image.open(path, formats=FORMATS) as image:
         return image.getexif().get(ORIENTATION) in MIRRORED
     return False

@@ -8,10 +8,9 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +22,7 @@ from runtime.clock import Clock
 from runtime.device import Form, HostArray
 from runtime.devices import open_device
 from runtime.errors import DeviceFailed
-from tests.devices import contents
+from tests.devices import contents, filled, passing
 from tests.stand_in_cuda import FakeCuda
 
 LATE = (0.0, 0.002, 0.0, 0.001)
@@ -51,19 +50,6 @@ def device(cuda: FakeCuda) -> Iterator[CudaDevice]:
     with made.bound():
         yield made
     made.close()
-
-
-def filled(value: float) -> Any:
-    return lambda array: array.fill(value)
-
-
-def passing(gate: threading.Event) -> Callable[[], None]:
-    """Work that waits for `gate`."""
-
-    def wait() -> None:
-        assert gate.wait(30)
-
-    return wait
 
 
 def test_rows_of_a_tensor_are_at_their_own_address() -> None:

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from types import ModuleType
-from typing import Any
 
 import pytest
 
@@ -19,7 +18,7 @@ from runtime._device.cuda import CudaDevice
 from runtime.clock import Clock
 from runtime.device import Form, KernelImage, Launch
 from runtime.errors import DeviceFailed
-from tests.devices import contents
+from tests.devices import contents, filled, passing
 from tests.stand_in_cuda import FakeCuda
 
 
@@ -48,19 +47,6 @@ def device(cuda: FakeCuda) -> Iterator[CudaDevice]:
     assert not cuda.streams
     with closing(CudaDevice(Clock())) as made, made.bound():
         yield made
-
-
-def filled(value: float) -> Any:
-    return lambda array: array.fill(value)
-
-
-def passing(gate: threading.Event) -> Callable[[], None]:
-    """Work that waits for `gate`."""
-
-    def wait() -> None:
-        assert gate.wait(30)
-
-    return wait
 
 
 def test_marks_use_the_drivers_events_again(device: CudaDevice, cuda: FakeCuda) -> None:

@@ -40,7 +40,7 @@ def fails(_: Path) -> None:
     raise ExportError("no")
 
 
-def refuse(*_: object, missing_ok: bool = False) -> None:  # noqa: ARG001  (as `Path.unlink`)
+def refuse(*_: object, missing_ok: bool = False, parents: bool = False) -> None:  # noqa: ARG001  (as `Path` has them)
     raise PermissionError(13, "Permission denied")
 
 

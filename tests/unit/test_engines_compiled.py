@@ -16,9 +16,10 @@ from export.gate import Reference
 from export.parity import run_graph
 from export.targets._target import Arrays, Built, Options, Order, Say
 from export.trial import WANTED_DB, Trial
-from runtime.bundle import Bundle, Compute, read_bundle
+from runtime.bundle import Bundle, read_bundle
 from runtime.engines import identity, unverified
 from runtime.errors import ExportError
+from tests.stand_in_compiler import Portable
 from tests.tiny import tiny_bundle
 
 
@@ -34,30 +35,15 @@ def opened(exported: Path, tmp_path: Path) -> Bundle:
     return read_bundle(Path(shutil.copytree(exported, tmp_path / "bundle")))
 
 
-class Fake:
+class Fake(Portable):
     """A target whose compiler writes a few bytes, and fails at one stage; its engines run where `error` is given.
 
     They give what the graph gives, and `error` besides.
     """
 
-    name, suffix, fixed_window, portable, serving = "fake", ".plan", False, True, None
-
     def __init__(self, fails_at: str | None, error: float | None = None) -> None:
         self.fails_at = fails_at
         self.error = error
-        self.compiler = self
-
-    def why_not(self) -> None:
-        return None
-
-    def installed(self) -> bool:
-        return True
-
-    def version(self) -> str:
-        return "1.0"
-
-    def refuse(self, options: Options, compute: Compute) -> None:
-        return None
 
     def build(self, order: Order, plan: Path, say: Say) -> Built:
         plan.write_bytes(plan_of(order.graph, order.options.capabilities))

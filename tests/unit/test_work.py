@@ -197,7 +197,7 @@ def test_an_interruption_while_work_is_begun_leaves_no_folder(tmp_path: Path, mo
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    for step in ("_settle", "_locked"):
+    for step in ("_settle", "locked"):
         with monkeypatch.context() as patched:
             patched.setattr(f"runtime.work.{step}", interrupt)
             with pytest.raises(KeyboardInterrupt):

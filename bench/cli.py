@@ -43,6 +43,7 @@ _OTHERS = (
     "types",
     "attention",
     "looking",
+    "overfit",
     "published",
     "host_work",
 )

@@ -14,7 +14,7 @@ from export.engines import Job, lengths
 from export.int8 import Order
 from export.targets._target import Half, Options, Target
 from models._spec import ModelSpec, Size, Variant, Window
-from runtime.bundle import MANIFEST, PixelRule
+from runtime.bundle import LONGEST_SIDE, MANIFEST, PixelRule
 from runtime.errors import UsageError
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "assets" / "weights"
@@ -141,7 +141,10 @@ def parse_size(text: str) -> Size:
     found = re.fullmatch(r"([1-9]\d{0,4})[xX]([1-9]\d{0,4})", text)
     if not found:
         raise UsageError(f"--size {text}: wanted WIDTHxHEIGHT in pixels, such as 432x240")
-    return Size(int(found[1]), int(found[2]))
+    size = Size(int(found[1]), int(found[2]))
+    if max(size.width, size.height) > LONGEST_SIDE:
+        raise UsageError(f"--size {text}: a bundle's sides end at {LONGEST_SIDE} pixels")
+    return size
 
 
 def parse_frames(text: str) -> tuple[int, int]:

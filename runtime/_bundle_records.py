@@ -11,7 +11,8 @@ from runtime._strict import Within
 # The range of every number stands here, so that what reads a manifest need not ask what a number might do to it.
 Count = Annotated[int, Within(0, (1 << 63) - 1)]
 Side = Annotated[int | str, Within(1, (1 << 31) - 1)]
-Pixels = Annotated[int, Within(1, 16384)]
+LONGEST_SIDE = 16384  # pixels of a network's picture
+Pixels = Annotated[int, Within(1, LONGEST_SIDE)]
 Frames = Annotated[int, Within(1, 4096)]
 Level = Annotated[float, Within(-65504, 65504)]  # what a float16 holds
 Difference = Annotated[float, Within(0)]
@@ -108,7 +109,7 @@ class PartSpec:
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    halo: Annotated[int, Within(0, 16384)]  # pixels of its output that mean nothing, at sides inside the whole picture
+    halo: Annotated[int, Within(0, LONGEST_SIDE)]  # pixels that mean nothing, at sides inside the whole picture
     file: FileRecord  # an ONNX graph
     typed: tuple[TypedGraph, ...] = ()  # in int8, where the whole stage's is
 

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import cast
 
 from runtime._bundle_records import (
+    LONGEST_SIDE,
     Compute,
     EngineRecord,
     FileRecord,
@@ -47,6 +48,7 @@ from runtime.errors import (
 
 __all__ = [
     "DEFAULT",
+    "LONGEST_SIDE",
     "MANIFEST",
     "PART",
     "SCHEMA",

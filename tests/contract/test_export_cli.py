@@ -95,6 +95,7 @@ def test_the_command_line_exports_prints_the_figures_and_says_what_fp16_lacks(
         (["--size", "100x100"], "multiples of 48; the nearest is 96x96"),
         (["--size", "432"], "wanted WIDTHxHEIGHT"),
         (["--size", "0x48"], "wanted WIDTHxHEIGHT"),
+        (["--size", "16416x48"], "a bundle's sides end at 16384 pixels"),
         (["--frames", "0+5"], "wanted TARGETS+REFERENCES"),
         (["--frames", "11"], "wanted TARGETS+REFERENCES"),
         (["--target", "tensorflow"], "target 'tensorflow': unknown; choose one or more of onnx"),

@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="bench.py overfit", description=f"Learn {_FRAMES} frames at {_SIZE} by heart.", allow_abbrev=False
+        prog="python -m bench.overfit", description=f"Learn {_FRAMES} frames at {_SIZE} by heart.", allow_abbrev=False
     )
     parser.add_argument("clip", type=Path, metavar="CLIP", help="a video")
     parser.add_argument("--minutes", type=float, default=3.0, help="how long (default: %(default)s)")

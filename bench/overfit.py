@@ -15,23 +15,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
+import models
 from calib.evaluation.scene import read_clip
-from calib.metrics import psnr_in_hole
 from calib.random_masks import random_masks
 from models._spec import Size
-from runtime.cores import threads
 from runtime.errors import VidmendError
 from training.config import Config, Model, Objective, Optimiser, Phase, Speed
 from training.distributed import joined
-from training.losses import composite
-from training.networks import view_of
 from training.sample import Batch, Sample, batched
-from training.sheet import levels
 from training.state import first_state
 from training.step import Trainer
-from training.validation import restore
+from training.validation import measure
 
 _SIZE, _FRAMES = Size(144, 96), 5
 _LINES = 10  # of progress
@@ -47,8 +42,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"bench.overfit: {error}", file=sys.stderr)
         return error.exit_code
     holes = random_masks(np.random.default_rng(options.seed), len(pictures), _SIZE.width, _SIZE.height)
-    torch.set_num_threads(threads(None) or torch.get_num_threads())
-    _learn(Sample(np.stack(pictures), holes, ()), _config(options), 60 * options.minutes)
+    _learn(batched([Sample(np.stack(pictures), holes, ())]), _config(options), 60 * options.minutes)
     return 0
 
 
@@ -59,7 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("clip", type=Path, metavar="CLIP", help="a video")
     parser.add_argument("--minutes", type=float, default=3.0, help="how long (default: %(default)s)")
     parser.add_argument("--rate", type=float, default=2e-3, help="of learning, falling to 0 (default: %(default)s)")
-    parser.add_argument("--variant", default="small", help="of STTN (default: %(default)s)")
+    variants = [variant.name for variant in models.get(models.DEFAULT).variants]
+    parser.add_argument("--variant", default="small", choices=variants, help="(default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the weights and the hole (default: %(default)s)")
     return parser
 
@@ -77,11 +72,10 @@ def _config(options: argparse.Namespace) -> Config:
     )
 
 
-def _learn(sample: Sample, config: Config, seconds: float) -> None:
-    batch = batched([sample])
+def _learn(batch: Batch, config: Config, seconds: float) -> None:
     with joined("cpu") as world:
         trainer = Trainer(config, config.phases[0], world, first_state(config))
-        print(f"before: {_filled(trainer, batch, sample):.2f} dB in the hole", flush=True)
+        print(f"before: {_filled(trainer, batch):.2f} dB in the hole", flush=True)
         spent, shown = 0.0, 0
         while spent < seconds:
             started = time.perf_counter()
@@ -90,14 +84,12 @@ def _learn(sample: Sample, config: Config, seconds: float) -> None:
             spent += time.perf_counter() - started
             if spent * _LINES >= (shown + 1) * seconds:
                 shown = int(spent * _LINES / seconds)
-                found = _filled(trainer, batch, sample)
+                found = _filled(trainer, batch)
                 print(f"{spent:5.0f} s, {trainer.done} steps: {found:.2f} dB in the hole", flush=True)
 
 
-def _filled(trainer: Trainer, batch: Batch, sample: Sample) -> float:
-    network = view_of(trainer.average.state, trainer.config.model, _SIZE)
-    prediction = restore(network, batch.frames, batch.masks, trainer.config.speed)
-    return psnr_in_hole(levels(composite(prediction, batch.frames, batch.masks)[0]), sample.frames, sample.holes)
+def _filled(trainer: Trainer, batch: Batch) -> float:
+    return measure(trainer.config, trainer.average.state, _SIZE, [batch])
 
 
 if __name__ == "__main__":

@@ -8,21 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from calib.metrics import psnr_in_hole
 from calib.random_masks import random_masks
 from models._spec import Size
 from models.sttn import SPEC, variant
 from tests.tolerances import TOLERANCE
 from tests.trained import HERE, Waves
 from training.config import Config, Model, Objective, Optimiser, Phase, Speed
-from training.losses import composite
-from training.networks import view_of
-from training.sample import Sample, batched
+from training.sample import Batch, Sample, batched
 from training.schedule import rate
-from training.sheet import levels
 from training.state import first_state
 from training.step import Trainer
-from training.validation import restore
+from training.validation import measure
 
 SIZE = Size(144, 96)
 NARROW = variant("narrow", "for tests", size=SIZE, parameters=0, channels=32, blocks=2)
@@ -46,17 +42,14 @@ def test_a_clip_of_five_frames_is_learnt_by_heart(monkeypatch: pytest.MonkeyPatc
     holes = random_masks(generator, 5, SIZE.width, SIZE.height)
     batch = batched([Sample(frames, holes, ())])
     trainer = Trainer(CONFIG, CONFIG.phases[0], HERE, first_state(CONFIG))
-    before = _filled(trainer, frames, holes)
+    before = _filled(trainer, batch)
     for step in range(CONFIG.steps):
         trainer.step(batch, rate(CONFIG.optimiser, step, CONFIG.steps))
     wanted = TOLERANCE["overfit", "db in the hole"]
     assert before < wanted / 2
-    assert _filled(trainer, frames, holes) > wanted
+    assert _filled(trainer, batch) > wanted
 
 
-def _filled(trainer: Trainer, frames: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], holes: np.ndarray) -> float:
+def _filled(trainer: Trainer, batch: Batch) -> float:
     """What the averaged network fills in, dB."""
-    batch = batched([Sample(frames, holes, ())])
-    network = view_of(trainer.average.state, CONFIG.model, SIZE)
-    prediction = restore(network, batch.frames, batch.masks, CONFIG.speed)
-    return psnr_in_hole(levels(composite(prediction, batch.frames, batch.masks)[0]), frames, holes)
+    return measure(CONFIG, trainer.average.state, SIZE, [batch])

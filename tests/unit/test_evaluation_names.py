@@ -21,12 +21,12 @@ OPTIONS = options_in(build_parser().format_usage())
         (("a/x.mp4", "b/x.mp4", "b/y.mp4"), ("a/x", "b/x", "y")),
         (("a/x.mp4", "a/x.mkv"), ("x.mp4", "x.mkv")),
         (("a/q/x.mp4", "b/q/x.mp4"), ("a/q/x", "b/q/x")),
-        (("a/q/x.mp4", "b/q/x.mp4", "x.mp4"), ("a/q/x", "b/q/x", "some/work/x")),
+        (("a/q/x.mp4", "b/q/x.mp4", "x.mp4"), ("a/q/x", "b/q/x", "some/place/x")),
         (("in/%05d.png", "other/%05d.png"), ("in/%05d", "other/%05d")),
     ],
 )
 def test_clips_of_one_name_are_told_apart(clips: tuple[str, ...], names: tuple[str, ...]) -> None:
-    found = names_of([Path("/some/work") / clip for clip in clips])
+    found = names_of([Path("/some/place") / clip for clip in clips])
     assert found == names
 
 

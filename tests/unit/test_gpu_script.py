@@ -220,12 +220,12 @@ def test_the_whole_of_it_on_a_machine_that_only_pretends(
     pretended: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = tmp_path / "gpu.csv"
-    command = ["--work", str(tmp_path / "work"), "--variants", "official", "--csv", str(results)]
+    command = ["--work", str(tmp_path / "made"), "--variants", "official", "--csv", str(results)]
     assert gpu.main(command, pretended) == 1
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines[0].startswith("NVIDIA Made-Up (SM 9.0), driver 999.99; Python 3.10.13 tensorrt 8.5.3.1;")
     assert [line for line in lines if "FAILED" in line] == [
-        f"speed official compiled FAILED no compiler (code 1; see {tmp_path}/work/logs/speed-official-compiled.log)"
+        f"speed official compiled FAILED no compiler (code 1; see {tmp_path}/made/logs/speed-official-compiled.log)"
     ]
     assert "frames official tensorrt passed frames 61.5" in lines
     assert "speed official tensorrt met >= 8 9.00 times published" in lines
@@ -239,7 +239,7 @@ def test_without_a_gpu_it_ends_well_unless_one_is_required(
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     python = interpreter(tmp_path / "python", answer(RUN), {})
     here = {"ENGINE_PYTHON": str(python), "TORCH_PYTHON": str(python)}
-    command = ["--work", str(tmp_path / "work"), "--csv", str(tmp_path / "gpu.csv")]
+    command = ["--work", str(tmp_path / "made"), "--csv", str(tmp_path / "gpu.csv")]
     assert gpu.main(command, here) == 0
     told = capsys.readouterr()
     assert told.out.startswith("no GPU; Python 3.12.3")

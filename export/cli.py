@@ -17,7 +17,7 @@ from export.options import budget_of, build_parser, engine_options, targets_of
 from runtime.bundle import check_place, read_bundle
 from runtime.engines import unverified
 from runtime.errors import UsageError, VidmendError
-from runtime.interruption import INTERRUPTED, interruptible
+from runtime.interruption import INTERRUPTED, insist, interruptible
 from runtime.machine import gpus
 from runtime.shipped import find_bundle
 
@@ -179,6 +179,7 @@ def _progress(console: Console) -> Generator[Say]:
         task = progress.add_task("", total=None)
 
         def say(step: str) -> None:
+            insist()
             progress.reset(task, description=step)
             if not console.is_terminal:
                 console.print(f"{step} ...", markup=False)

@@ -73,7 +73,7 @@ def _folder_for(jobs: Sequence[Job], asked: str | None) -> Generator[None, None,
 def _one(job: Job, options: argparse.Namespace) -> int:
     """Run one job and say what became of it."""
     try:
-        with refusals_told(), shown(job.video.name) as progress:
+        with interruptible(), refusals_told(), shown(job.video.name) as progress:
             found = preview(job, options.preview, progress) if options.preview else repair(job, progress)
     except VidmendError as error:
         if options.json:

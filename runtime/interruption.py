@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -18,28 +19,55 @@ INTERRUPTED = 130  # exit code, as shells have it for Ctrl-C
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+@dataclass(slots=True)
+class _Watch:
+    blocks: int = 0  # how many of `interruptible` are open
+    seen: int = 0  # signals since the outermost was opened
+
+
+_WATCH = _Watch()
+
+
 @contextmanager
 def interruptible() -> Generator[None, None, None]:
     """While the block runs, SIGINT or SIGTERM raises `KeyboardInterrupt`; the second is ignored, a third raises again.
 
-    Who presses Ctrl-C twice means one stop; the second would hit the clean-up.  A signal that the parent process has
-    set to be ignored stays ignored.  For the main thread.
+    Who presses Ctrl-C twice means one stop; the second would hit the clean-up.  Whatever error leaves the block after a
+    signal is taken for its effect and leaves as `KeyboardInterrupt`: a library that is met while it is loaded reports
+    an ImportError instead.  A signal that the parent process has set to be ignored stays ignored.  Blocks within
+    blocks count signals together.  For the main thread.
     """
-    seen = 0
-
-    def raise_it(_number: int, _frame: FrameType | None) -> None:
-        nonlocal seen
-        seen += 1
-        if seen != 2:
-            raise KeyboardInterrupt
-
+    if not _WATCH.blocks:
+        _WATCH.seen = 0
     heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    previous = [signal.signal(number, raise_it) for number in heard]
+    previous = [signal.signal(number, _raise_it) for number in heard]
+    _WATCH.blocks += 1
     try:
         yield
+    except Exception as error:
+        if _WATCH.seen:
+            raise KeyboardInterrupt from error
+        raise
     finally:
+        _WATCH.blocks -= 1
         for number, handler in zip(heard, previous, strict=True):
             signal.signal(number, handler)
+
+
+def insist() -> None:
+    """Raise `KeyboardInterrupt` where a signal raised it in an `interruptible` block and something swallowed it.
+
+    For places that work comes by often, such as those that show its progress: a library that is met while it is loaded
+    looks like one that cannot be used here, and the work would go on without it.
+    """
+    if _WATCH.blocks and _WATCH.seen:
+        raise KeyboardInterrupt
+
+
+def _raise_it(_number: int, _frame: FrameType | None) -> None:
+    _WATCH.seen += 1
+    if _WATCH.seen != 2:
+        raise KeyboardInterrupt
 
 
 def run_main(module: str, arguments: Sequence[str]) -> int:
@@ -52,7 +80,7 @@ def run_main(module: str, arguments: Sequence[str]) -> int:
     console.settle()
     warnings.filterwarnings("ignore", module=r"PIL\b")  # it decides nothing here: what it warns of is read or refused
     try:
-        with refusals_told():
+        with interruptible(), refusals_told():
             main: Callable[[Sequence[str]], int] = import_module(module).main
             code = main(arguments)
     except KeyboardInterrupt:

@@ -10,6 +10,8 @@ from rich import progress as rich_progress
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
+from runtime.interruption import insist
+
 T = TypeVar("T")
 
 Progress = Callable[[str, int, int | None], None]  # what is being done, how much of it, of how much where that is known
@@ -41,6 +43,7 @@ def shown(title: str) -> Generator[Progress, None, None]:
         tasks: dict[str, rich_progress.TaskID] = {}
 
         def report(phase: str, done: int, total: int | None) -> None:
+            insist()
             if phase not in tasks:  # the bar of the phase before has served
                 for finished in tasks.values():
                     bar.update(finished, visible=False)

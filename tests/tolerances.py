@@ -97,6 +97,7 @@ TOLERANCE: dict[tuple[str, str], float] = {
     ("training step", "bf16"): 0.02,  # eight bits of a product, averaged over thousands of samples
     ("training step", "float32"): 1e-5,  # sums in another order
     # an update is as long as the rate, 1e-3, whatever the gradient; where that is about 0 rounding gives it its sign
+    ("training step", "muon"): 0.005,  # the iteration is of bfloat16, eight bits; relative to a step of every weight
     ("training step", "weights"): 2e-5,
     (
         "photographs",

@@ -102,8 +102,9 @@ class Objective:
 
 @dataclass(frozen=True, slots=True)
 class Optimiser:
-    """Adam, and how its rate goes."""
+    """What moves the weights, and how its rate goes."""
 
+    method: Literal["adam", "muon"] = "adam"  # of the generator; the discriminator's is Adam, as published
     rate: float = _between(0.0, 1.0, 1e-4)
     beta1: float = _between(0.0, 1.0, 0.0)
     beta2: float = _between(0.0, 1.0, 0.99)

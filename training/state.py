@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from training.average import Average
 from training.config import Config
 from training.growth import silenced
 from training.networks import first_generator, make_discriminator
-
-Table = dict[str, Any]  # what an optimiser makes of itself
+from training.optimisers import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +44,3 @@ def first_state(config: Config) -> State:
         average=Average(generator, config.optimiser.average).state,
         discriminator=None if discriminator is None else discriminator.state_dict(),
     )
-
-
-def make_adam(network: nn.Module, rate: float, betas: tuple[float, float], state: Table | None) -> torch.optim.Adam:
-    """Adam over all weights, in the network's own order, as the published checkpoints number them."""
-    optimiser = torch.optim.Adam(network.parameters(), lr=rate, betas=betas)
-    if state is not None:
-        optimiser.load_state_dict(state)
-    return optimiser

@@ -20,9 +20,10 @@ from training.growth import first_blocks
 from training.guidance import Guide, share_of_holes
 from training.losses import adversarial, composite, reconstruction
 from training.networks import make_discriminator, make_generator, make_teacher
+from training.optimisers import METHODS, Adam
 from training.precision import autocast
 from training.sample import Batch
-from training.state import State, make_adam
+from training.state import State
 
 # of a step, in this order
 LOSSES = ("hole", "valid", "adversarial", "discriminator", "distillation", "guidance", "gradient")
@@ -37,7 +38,7 @@ class Trainer:
         optimiser = config.optimiser
         betas = (optimiser.beta1, optimiser.beta2)
         self.generator = self._placed(make_generator(config.model, phase.size, phase.patches), state.generator)
-        self.optimiser = make_adam(self.generator, optimiser.rate, betas, state.generator_optimiser)
+        self.optimiser = METHODS[optimiser.method](self.generator, optimiser.rate, betas, state.generator_optimiser)
         self.average = Average(self.generator, optimiser.average)
         self.average.load(state.average)
         computed, self.guide = self.generator, None
@@ -49,7 +50,7 @@ class Trainer:
         self.discriminator = make_discriminator(config.objective, config.seed)
         if self.discriminator is not None:
             self._placed(self.discriminator, state.discriminator)
-            self.critic_optimiser = make_adam(self.discriminator, optimiser.rate, betas, state.discriminator_optimiser)
+            self.critic_optimiser = Adam(self.discriminator, optimiser.rate, betas, state.discriminator_optimiser)
             self.criticise = self._shared(self.discriminator)
         self.teacher = make_teacher(config, phase.size, phase.patches)
         if self.teacher is not None:
@@ -79,7 +80,7 @@ class Trainer:
         total.backward()
         limit = self.config.optimiser.clip or float("inf")
         norm = nn.utils.clip_grad_norm_(self.generator.parameters(), limit)
-        _set_rate(self.optimiser, rate)
+        self.optimiser.set_rate(rate)
         self.optimiser.step()
         self.average.update(self.generator, self.done)
         self.done += 1
@@ -107,7 +108,7 @@ class Trainer:
         loss = self.game.discriminator(real.float(), fake.float())
         self.critic_optimiser.zero_grad()
         loss.backward()
-        _set_rate(self.critic_optimiser, rate)
+        self.critic_optimiser.set_rate(rate)
         self.critic_optimiser.step()
         return loss.detach()
 
@@ -157,8 +158,3 @@ class Trainer:
             compiled: Any = torch.compile(called, dynamic=False)
             return cast("Callable[..., Tensor]", compiled)
         return called
-
-
-def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    for group in optimiser.param_groups:
-        group["lr"] = rate

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -52,13 +53,14 @@ def without_times(found: list[dict[str, str]]) -> list[dict[str, str]]:
     return [{**row, "samples_per_s": ""} for row in found]
 
 
-@pytest.mark.parametrize("cut", [1, 2, 3, 4, 5])
-def test_a_run_resumed_equals_a_run_left_alone(tmp_path: Path, cut: int) -> None:
+@pytest.mark.parametrize(("cut", "method"), [(1, "adam"), (2, "adam"), (3, "adam"), (4, "adam"), (5, "muon")])
+def test_a_run_resumed_equals_a_run_left_alone(tmp_path: Path, cut: int, method: Literal["adam", "muon"]) -> None:
     """Bit for bit: networks, optimisers, average, log and best validation, wherever in whichever phase it was cut."""
-    train(CONFIG, tmp_path / "alone", first_state(CONFIG), 6)
-    train(CONFIG, tmp_path / "cut", first_state(CONFIG), 6, stop_after=[cut])
+    config = replace(CONFIG, optimiser=replace(CONFIG.optimiser, method=method))
+    train(config, tmp_path / "alone", first_state(config), 6)
+    train(config, tmp_path / "cut", first_state(config), 6, stop_after=[cut])
     assert checkpoints.latest(tmp_path / "cut") == cut
-    train(CONFIG, tmp_path / "cut", checkpoints.read(tmp_path / "cut", SPEC, adversarial=True), 6)
+    train(config, tmp_path / "cut", checkpoints.read(tmp_path / "cut", SPEC, adversarial=True), 6)
     assert_equal(tables(tmp_path / "cut", 6), tables(tmp_path / "alone", 6))
     for name in ("log.csv", "validation.csv"):
         alone, resumed = (without_times(rows_of(tmp_path / folder / name)) for folder in ("alone", "cut"))

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -32,6 +32,8 @@ from export.checkpoint import choose_variant, load, read_checkpoint
 from models._spec import Size
 from models.sttn import SCALE, Sttn, patchify
 from runtime.errors import VidmendError
+from training.forcing import forced
+from training.growth import first_blocks
 from training.guidance import Guide, divergence
 from training.losses import composite
 from training.sample import Batch, Sample, batched
@@ -121,16 +123,35 @@ def _print_table(measured: np.ndarray, network: Sttn) -> None:
 
 
 def _print_worth(network: Sttn, clips: Sequence[Clip]) -> None:
-    """In-hole PSNR as the network is, with plain averages for attention, and with each frame by itself."""
+    """In-hole PSNR of the network as it is and changed in one thing each."""
     own = network.state_dict()
     even = {name: torch.zeros_like(value) if "query_embedding" in name else value for name, value in own.items()}
-    ways = {"as it is": (own, False), "plain averages": (even, False), "each frame alone": (own, True)}
-    for name, (weights, alone) in ways.items():
-        network.load_state_dict(weights, assign=True)
-        print(f"{name:>16}: {np.mean([_psnr(network, clip, alone=alone) for clip in clips]):.2f} dB in the hole")
+    every = network.geometry.blocks
+    ways: dict[str, Callable[[Clip], float]] = {
+        "as it is": lambda clip: _psnr(network, clip),
+        "each frame alone": lambda clip: _psnr(network, clip, alone=True),
+        "first block alone": lambda clip: _psnr(first_blocks(network, 1), clip),
+        "two blocks told where to look": lambda clip: _psnr_told(network, 2, clip),
+        "all blocks told where to look": lambda clip: _psnr_told(network, every, clip),
+    }
+    for name, way in ways.items():
+        _print_mean(name, [way(clip) for clip in clips])
+    network.load_state_dict(even, assign=True)
+    _print_mean("plain averages", [_psnr(network, clip) for clip in clips])
+    network.load_state_dict(own, assign=True)
 
 
-def _psnr(network: Sttn, clip: Clip, *, alone: bool) -> float:
+def _print_mean(name: str, found: Sequence[float]) -> None:
+    print(f"{name:>29}: {np.mean(found):.2f} dB in the hole")
+
+
+def _psnr_told(network: Sttn, blocks: int, clip: Clip) -> float:
+    """With the attention of the first `blocks` put where training would have it (training/forcing.py)."""
+    with forced(network, blocks, clip.batch.frames, clip.batch.masks):
+        return _psnr(network, clip)
+
+
+def _psnr(network: Callable[[Tensor, Tensor], Tensor], clip: Clip, *, alone: bool = False) -> float:
     frames, masks = clip.batch.frames, clip.batch.masks
     axis = 0 if alone else 1  # of the clip's frames: as many clips of one, or one clip
     frames, masks = (tensor.flatten(0, 1).unsqueeze(1 - axis) for tensor in (frames, masks))

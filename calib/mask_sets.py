@@ -94,12 +94,14 @@ def holes_of(name: str, wanted: Wanted) -> list[Hole]:
 
 
 def _beside(clip: Path, wanted: Wanted) -> list[Hole]:
-    """At most `wanted.frames` masks from beside `clip`; at the size wanted a pixel takes the one nearest its centre."""
-    with closing(open_masks(Request(masks=(_find(clip),)), probe(clip))) as masks:
+    """At most `wanted.frames` masks from beside `clip`, upright; a pixel takes the one nearest its centre."""
+    info = probe(clip)
+    with closing(open_masks(Request(masks=(_find(clip),)), info)) as masks:
         count = wanted.frames if masks.frames is None else min(wanted.frames, masks.frames)
         found = [masks.read(index, 0.0) for index in range(count)]  # only boxes have times
     empty = np.zeros((wanted.height, wanted.width), np.bool_)
-    return [empty if hole is None else spread(hole, wanted.width, wanted.height) for hole in found]
+    upright = (hole if hole is None else np.rot90(hole, info.turns) for hole in found)
+    return [empty if hole is None else spread(hole, wanted.width, wanted.height) for hole in upright]
 
 
 def _find(clip: Path) -> Path:

@@ -56,7 +56,9 @@ def warping_error(found: Iterable[RGB], motions: Iterable[npt.NDArray[np.float32
     for (before, now), motion, hole in zip(pairwise(found), motions, later, strict=True):
         x = motion[..., 0] + np.arange(now.shape[1], dtype=np.float32)
         y = motion[..., 1] + np.arange(now.shape[0], dtype=np.float32)[:, None]
-        moved = np.asarray(cv2.remap(before.astype(np.float32), x, y, cv2.INTER_CUBIC), np.float64)
+        # beyond the border lies the border itself: cubic interpolation reads a pixel further than what is counted
+        source = before.astype(np.float32)
+        moved = np.asarray(cv2.remap(source, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), np.float64)
         counted = hole & (x >= 0) & (y >= 0) & (x <= now.shape[1] - 1) & (y <= now.shape[0] - 1)
         inside = (moved[counted] - now[counted]) ** 2
         total += float(inside.sum())

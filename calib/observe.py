@@ -24,6 +24,7 @@ from runtime.device import HostArray, Memory, Stream, host_array
 from runtime.engines import Machine
 from runtime.errors import ExportError, UsageError
 from runtime.frame import RGB, Hole
+from runtime.masks import find_mask_beside
 from runtime.program import Backend, Precision, Program, Request, Tensors
 from runtime.progress import Progress
 from runtime.session import Session, Settings
@@ -42,10 +43,13 @@ class Clip:
 
 
 def find_clips(paths: Sequence[Path]) -> tuple[Clip, ...]:
-    """Videos and those in folders, each once; raises `UsageError` when one is not there or a folder has none."""
+    """Videos and those in folders, each once; raises `UsageError` when one is not there or a folder has none.
+
+    Of a folder those are left out that are the mask of another video there.
+    """
     found: dict[str, Clip] = {}
     for path in paths:
-        videos = sorted(item for item in path.iterdir() if item.suffix.lower() in VIDEOS) if path.is_dir() else [path]
+        videos = _videos_in(path) if path.is_dir() else [path]
         if not videos:
             raise UsageError(f"{path}: no video in it; wanted files that end in {', '.join(sorted(VIDEOS))}")
         for video in videos:
@@ -54,6 +58,12 @@ def find_clips(paths: Sequence[Path]) -> tuple[Clip, ...]:
             sha256 = file_record(video.parent, video).sha256
             found.setdefault(sha256, Clip(video, sha256))
     return tuple(found.values())
+
+
+def _videos_in(folder: Path) -> list[Path]:
+    videos = sorted(item for item in folder.iterdir() if item.suffix.lower() in VIDEOS)
+    masks = {find_mask_beside(video) for video in videos}
+    return [video for video in videos if video not in masks]
 
 
 def refuse_shared(calibration: Sequence[str], holdout: Sequence[Clip]) -> None:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+import models
 from export._int8_summary import int8_lines
-from export.options import budget_of, build_parser, engine_options, targets_of
+from export.options import budget_of, build_parser, engine_options, refuse_unused, targets_of
 from runtime.bundle import check_place, read_bundle
 from runtime.engines import unverified
 from runtime.errors import UsageError, VidmendError
@@ -47,13 +48,12 @@ def main(arguments: Sequence[str]) -> int:
 
 def _done(options: argparse.Namespace, console: Console) -> int:
     _check_triton(options)
+    refuse_unused(options)
     if options.inspect is not None:
         return _inspect(find_bundle(str(options.inspect)))
     if options.bundle is not None:
         return _serve(options, find_bundle(options.bundle), console)
     if options.compile is not None:
-        if options.checkpoint is not None or options.fp16 or options.bf16 or options.int8:
-            raise UsageError("--compile takes the bundle's own graphs, in the type that they have; leave the rest out")
         root = find_bundle(str(options.compile))
         return _compile(options, root, console) or _serve(options, root, console)
     _check_installed()
@@ -73,11 +73,12 @@ def _check_triton(options: argparse.Namespace) -> None:
         raise UsageError("--bundle: names what --triton DIR is made of; --compile and --inspect take theirs themselves")
     if options.triton is None:
         return
-    from export.triton import refuse_place
+    from export.triton import SIGN, wish_of
 
     if options.inspect is not None or (options.bundle is not None and (options.compile or options.checkpoint)):
         raise UsageError("--triton: is made of one bundle: that of --bundle, of --compile, or the one that is exported")
-    refuse_place(options.triton, force=options.force)
+    check_place(options.triton, replace=options.force, sign=SIGN)
+    wish_of(targets_of(options), engine_options(options).capabilities, None)
 
 
 def _serve(options: argparse.Namespace, root: Path, console: Console) -> int:
@@ -117,7 +118,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         plan = make_plan(
             Request(
                 checkpoint=options.checkpoint,
-                model=options.model,
+                model=options.model or models.DEFAULT,
                 variant=options.variant,
                 out=options.out,
                 targets=targets_of(options),

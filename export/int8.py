@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 from onnx import ModelProto
 
+from calib.evaluation.scene import read_clip
 from calib.evidence import Evidence, Layered, Trial
 from calib.holdout import drop_db, fill
 from calib.observe import Clip, find_clips, holed_clip, observe, refuse_shared
-from calib.ranges import RangeTable, merge, read_table, to_json
+from calib.ranges import ClipRecord, RangeTable, merge, read_table, to_json
 from calib.speed import measure_speeds
 from export._int8_layers import Level, convolutions, levels_of
 from export._int8_parts import quantised_part
@@ -38,6 +39,7 @@ Say = Callable[[str], None]
 
 RANGES = "ranges.json"
 OBSERVER = "onnxruntime"  # the backend that gives up what flows inside a graph
+PROBED = (16, 16)  # width and height at which a clip is tried, any that are quick
 SAMPLE = (2, 1)  # targets and references that sensitivity is measured on
 LARGEST_SHARE = 0.5  # of the largest value, by which a value of a stage in int8 may be off
 
@@ -46,22 +48,32 @@ LARGEST_SHARE = 0.5  # of the largest value, by which a value of a stage in int8
 class Order:
     """What int8 is to be made from."""
 
-    tables: tuple[Path, ...]  # of earlier runs
+    tables: Mapping[Path, RangeTable]  # of earlier runs, by file
     clips: tuple[Clip, ...]  # to be calibrated on
     holdout: tuple[Clip, ...]
     max_drop_db: float
 
 
 def order_of(paths: Sequence[Path], holdout: Sequence[Path], max_drop_db: float) -> Order:
-    """What the command line asks for; raises `UsageError` without real clips, and where a clip stands on both sides."""
-    tables = tuple(path for path in paths if path.suffix == ".json")
+    """What the command line asks for.
+
+    Raises `UsageError` without real clips, where a clip stands on both sides or twice, and at tables that are none or
+    do not go together; `InputError` at a clip of which no frame can be read.
+    """
+    tables = {path: read_table(path) for path in paths if path.suffix == ".json"}
     clips = find_clips([path for path in paths if path not in tables])
     if not clips and not tables:
         raise UsageError("--int8 needs real clips to learn value ranges from: --calib CLIP, a video, folder or table")
     if not holdout:
         raise UsageError("--int8 needs clips that nothing is calibrated on to measure the loss: --holdout CLIP")
     others = find_clips(holdout)
-    refuse_shared([clip.sha256 for clip in clips], others)
+    calibrated = [*clips, *(clip for table in tables.values() for clip in table.clips)]
+    refuse_shared([clip.sha256 for clip in calibrated], others)
+    if tables:
+        known = reduce(merge, tables.values())
+        merge(known, RangeTable(known.graphs, tuple(ClipRecord(clip.path.name, clip.sha256, 0) for clip in clips), ()))
+    for clip in (*clips, *others):
+        read_clip(clip.path, PROBED, 1)
     return Order(tables, clips, others, max_drop_db)
 
 
@@ -73,7 +85,6 @@ def add_int8(opened: Bundle, order: Order, say: Say) -> tuple[Bundle, Evidence]:
     """
     graphs = {stage.name: graph_of(opened, stage) for stage in opened.manifest.stages}
     table = _table(opened, graphs, order, say)
-    refuse_shared([clip.sha256 for clip in table.clips], order.holdout)
     (opened.root / RANGES).write_text(to_json(table), encoding="utf-8")
     samples = samples_of(opened, graphs, (*order.clips, *order.holdout)[0].path)
     found = tuple(sensitivity(sample, table, say) for sample in samples)
@@ -110,7 +121,7 @@ def quantise_all(opened: Bundle, clips: Sequence[Clip], say: Say) -> Bundle:
     Nobody has measured what such a bundle loses.
     """
     graphs = {stage.name: graph_of(opened, stage) for stage in opened.manifest.stages}
-    table = _table(opened, graphs, Order((), tuple(clips), (), math.inf), say)
+    table = _table(opened, graphs, Order({}, tuple(clips), (), math.inf), say)
     (opened.root / RANGES).write_text(to_json(table), encoding="utf-8")
     samples = samples_of(opened, graphs, clips[0].path)
     return _narrowed(opened, samples, table, dict.fromkeys(graphs, "min-max"), ())
@@ -126,10 +137,10 @@ def graph_of(opened: Bundle, stage: StageSpec) -> ModelProto:
 def _table(opened: Bundle, graphs: Mapping[str, ModelProto], order: Order, say: Say) -> RangeTable:
     """The ranges from earlier tables and the clips together."""
     hashes = {stage.name: stage.files["onnx"].sha256 for stage in opened.manifest.stages}
-    tables = [read_table(path) for path in order.tables]
-    for path, table in zip(order.tables, tables, strict=True):
+    for path, table in order.tables.items():
         if dict(table.graphs) != hashes:
             raise UsageError(f"{path}: ranges of other graphs than {opened.root} has; calibrate on clips again")
+    tables = [*order.tables.values()]
     if order.clips:
         with tempfile.TemporaryDirectory() as folder:
             source = tapped(opened, graphs, Path(folder))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import models
 from runtime.arguments import OneLineParser
+from runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from export.targets._target import Options
@@ -29,6 +32,27 @@ exit codes: 0 done, 2 refused or failed and nothing was written, 130 interrupted
 
 MAX_DROP_DB = 0.1
 
+_OF_ENGINES = frozenset(
+    {
+        "target",
+        "compute_capabilities",
+        "frames_range",
+        "workspace",
+        "opt_level",
+        "timing_cache",
+        "hardware_compat",
+        "version_compat",
+    }
+)
+_OF_TRITON = frozenset({"triton", "force", "target", "compute_capabilities"})
+_MODES: Mapping[str, tuple[str, frozenset[str]]] = MappingProxyType(  # the reason to refuse others, the options used
+    {
+        "inspect": ("--inspect prints what is in the bundle and writes nothing", frozenset[str]()),
+        "compile": ("--compile takes the bundle's own graphs, in the type that they have", _OF_ENGINES),
+        "bundle": ("--triton takes the files that --bundle has", frozenset[str]()),
+    }
+)
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The options of export.py."""
@@ -41,7 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("checkpoint", nargs="?", type=Path, metavar="CHECKPOINT", help=".pth or .safetensors (default: vidmend's own)")
-    add("--model", default=models.DEFAULT, metavar="NAME", help="network (default: %(default)s)")
+    add("--model", metavar="NAME", help=f"network (default: {models.DEFAULT})")
     add("--variant", metavar="V", help="trained form of the network (default: the one that fits, if only one does)")
     add("--out", type=Path, metavar="DIR", help="the bundle's folder (default: bundles/MODEL-VARIANT)")
     add("--target", metavar="NAME,...", help="what to make of each stage (default: onnx; in half, what is installed)")
@@ -101,6 +125,22 @@ def _add_engine_options(parser: argparse.ArgumentParser) -> None:
     add("--timing-cache", type=Path, metavar="FILE", help="timings kept from build to build (TensorRT)")
     add("--hardware-compat", action="store_true", help="engines for every GPU of SM 8.0 or later (TensorRT 8.6)")
     add("--version-compat", action="store_true", help="engines for later versions of the library (TensorRT 8.6)")
+
+
+def refuse_unused(options: argparse.Namespace) -> None:
+    """Raise `UsageError` at options that have no meaning beside `--inspect`, `--compile` or `--bundle`."""
+    for mode, (why, used) in _MODES.items():
+        if getattr(options, mode) is None:
+            continue
+        known = {mode} | used | (frozenset[str]() if options.triton is None else _OF_TRITON)
+        given = [name for name, value in vars(options).items() if value not in (None, []) and value is not False]
+        if unused := [_shown(name) for name in given if name not in known]:
+            raise UsageError(f"{why}; leave out {', '.join(unused)}")
+        return
+
+
+def _shown(name: str) -> str:
+    return "the checkpoint" if name == "checkpoint" else f"--{name.replace('_', '-')}"
 
 
 def targets_of(options: argparse.Namespace) -> list[str]:

@@ -15,7 +15,7 @@ from export.targets._target import Serving
 from export.targets.onnx import TARGET as GRAPH
 from runtime.bundle import MANIFEST, Bundle, Compute, EngineRecord, FileRecord, StageSpec, TensorSpec, sealed
 from runtime.engines import Machine, unverified, why_not
-from runtime.errors import ExportError, OutputError, UsageError
+from runtime.errors import ExportError, UsageError
 
 SIGN = "vidmend.json"  # the manifest, beside the models; by it a folder is known as one of ours
 TOGETHER: tuple[tuple[Compute, ...], ...] = (("float16",), ("bfloat16",), ("int8", "float32"))  # best first
@@ -59,7 +59,6 @@ def write_repository(opened: Bundle, out: Path, wish: Wish, say: Callable[[str],
     Raises `OutputError` when the place is taken (unless `force`, and it is one of ours), `ExportError` or `UsageError`
     when the bundle holds nothing that Triton serves as wished, and a `BundleError` when a file is damaged.
     """
-    refuse_place(out, force=force)
     chosen = choose(opened, wish)
     with sealed(out, replace=force, sign=SIGN) as folder:
         for served in chosen.stages:
@@ -70,12 +69,6 @@ def write_repository(opened: Bundle, out: Path, wish: Wish, say: Callable[[str],
             shutil.copyfile(opened.checked(served.file), version / served.serving.file)
         shutil.copyfile(opened.root / MANIFEST, folder / SIGN)
     return chosen
-
-
-def refuse_place(out: Path, *, force: bool) -> None:
-    """Raise `OutputError` where `out` must not be written, before anything is computed."""
-    if out.exists() and not force:
-        raise OutputError(f"{out}: exists already; --force replaces it")
 
 
 def model_name(opened: Bundle, stage: StageSpec) -> str:

@@ -7,7 +7,7 @@ code at github.com/researchmm/STTN (MIT).  State-dict keys are the published one
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +21,8 @@ from models._sttn_stages import stages
 SCALE = 4  # pixels per feature, both ways
 HEAD_RATIOS = (1, 3, 6, 12)  # feature map over patch, head by head, in the official geometry
 SIZE_MULTIPLE = SCALE * HEAD_RATIOS[-1]
+
+Look = Callable[[Tensor, int], Tensor]  # scores `[clips, queries, keys]` and the head's number -> shares that sum to 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class PatchAttention(nn.Module):
     def __init__(self, channels: int, patches: tuple[Size, ...]) -> None:
         super().__init__()
         self.patches = patches
+        self.look: Look = attend  # training puts another in its place for some steps
         self.query_embedding = nn.Conv2d(channels, channels, 1)
         self.value_embedding = nn.Conv2d(channels, channels, 1)
         self.key_embedding = nn.Conv2d(channels, channels, 1)
@@ -71,7 +74,7 @@ class PatchAttention(nn.Module):
             scores = attention_scores(q, k)
             if biases:
                 scores = scores + biases[head]
-            attended.append(unpatchify(torch.softmax(scores, dim=2) @ v, patch, value.shape))
+            attended.append(unpatchify(self.look(scores, head) @ v, patch, value.shape))
         return self.output_linear(torch.cat(attended, dim=1))
 
 
@@ -170,6 +173,11 @@ class Sttn(nn.Module):
 def attention_scores(queries: Tensor, keys: Tensor) -> Tensor:
     """Before the softmax, of tokens `[clips, tokens, length]`: `[clips, queries, keys]` (paper, section 3.2)."""
     return queries @ keys.transpose(1, 2) / math.sqrt(queries.shape[2])
+
+
+def attend(scores: Tensor, _head: int) -> Tensor:
+    """How much each query looks at each key: the softmax of its scores, `[clips, queries, keys]`."""
+    return torch.softmax(scores, dim=2)
 
 
 def patchify(x: Tensor, patch: Size, clips: int) -> Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from runtime._strict import Within
+from runtime._strict import Matching, Within
 
 # The range of every number stands here, so that what reads a manifest need not ask what a number might do to it.
 Count = Annotated[int, Within(0, (1 << 63) - 1)]
@@ -16,6 +16,9 @@ Pixels = Annotated[int, Within(1, LONGEST_SIDE)]
 Frames = Annotated[int, Within(1, 4096)]
 Level = Annotated[float, Within(-65504, 65504)]  # what a float16 holds
 Difference = Annotated[float, Within(0)]
+# Programs make paths and other programs' configurations of these.
+Name = Annotated[str, Matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "letters, digits and . _ - behind the first")]
+Sha256 = Annotated[str, Matching(r"[0-9a-f]{64}", "64 hexadecimal digits")]
 
 Compute = Literal["float32", "float16", "bfloat16", "int8"]
 
@@ -41,7 +44,7 @@ class FileRecord:
     """One file of the bundle."""
 
     path: str  # relative to the bundle, with forward slashes
-    sha256: str
+    sha256: Sha256
     size_bytes: Count
 
 
@@ -118,7 +121,7 @@ class PartSpec:
 class StageSpec:
     """One graph of the network: what goes in, what comes out, and its file for each target."""
 
-    name: str
+    name: Name
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     files: Mapping[str, FileRecord]  # by target: onnx, ...
@@ -180,8 +183,8 @@ class Manifest:
     """All that a runtime must know of a bundle besides its files."""
 
     schema: int
-    network: str
-    variant: str
+    network: Name
+    variant: Name
     stages: tuple[StageSpec, ...]
     kernels: KernelsRecord
     schedule: ScheduleRule

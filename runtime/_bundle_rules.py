@@ -6,14 +6,15 @@ import re
 from collections.abc import Sequence
 from itertools import zip_longest
 
-from runtime._bundle_records import Manifest, PixelRule, ScheduleRule, StageSpec, TensorSpec
+from runtime._bundle_records import Manifest, PixelRule, ScheduleRule, StageSpec, TensorSpec, TypedGraph
 from runtime._strict import Mismatch, shortened, shown
 
 LEAST_SPAN = 0.001  # of `high` above `low`: samples are divided by it
 MOST_CHANNELS = 65536  # of features
 
 _RELEASE = re.compile(r"[0-9]{1,4}(?:\.[0-9]{1,4}){0,3}")
-_BIAS = "key_bias"  # what the names of inputs for masked attention begin with
+_GRAPH = "onnx"  # the file of a stage that all others are made of
+_BIAS = re.compile(r"key_bias_[0-9]{1,4}")  # the name of an input that is added to a head's scores
 
 
 def check(manifest: Manifest) -> None:
@@ -24,6 +25,7 @@ def check(manifest: Manifest) -> None:
     if not _RELEASE.fullmatch(manifest.kernels.cuda):
         raise Mismatch(f"kernels.cuda: found {shown(manifest.kernels.cuda)}, wanted a release such as 13.0")
     for place, stage in enumerate(manifest.stages):
+        _check_files(f"stages[{place}]", stage)
         _check_engines(f"stages[{place}]", stage)
     places = {stage.name: f"stages[{place}]" for place, stage in enumerate(manifest.stages)}
     stages = {stage.name: stage for stage in manifest.stages}
@@ -56,6 +58,24 @@ def _check_levels(rule: PixelRule) -> None:
             f"pixels.high: found {rule.high:g}, wanted at least {LEAST_SPAN} more than pixels.low, which is "
             f"{rule.low:g}"
         )
+
+
+def _check_files(where: str, stage: StageSpec) -> None:
+    if _GRAPH not in stage.files:
+        raise Mismatch(f"{where}.files: found none for {_GRAPH}, wanted the graph that all others are made of")
+    _check_typed(f"{where}.typed", stage.typed)
+    if stage.part is not None:
+        _check_typed(f"{where}.part.typed", stage.part.typed)
+        if not stage.part.inputs or not stage.part.outputs:
+            raise Mismatch(f"{where}.part: found no inputs or no outputs, wanted some")
+
+
+def _check_typed(where: str, graphs: Sequence[TypedGraph]) -> None:
+    if len({graph.compute for graph in graphs}) != len(graphs):
+        raise Mismatch(f"{where}: two graphs compute in one type")
+    for place, graph in enumerate(graphs):
+        if (graph.compute == "int8") != (graph.ranges is not None):
+            raise Mismatch(f"{where}[{place}].ranges: found in {graph.compute}, wanted with int8 and with it alone")
 
 
 def _check_engines(where: str, stage: StageSpec) -> None:
@@ -92,14 +112,18 @@ def _check_stage(where: str, stage: StageSpec, manifest: Manifest, features: tup
         wanted = [TensorSpec("features", "float32", (window, *features))]
         wanted += [] if rule.fixed else [TensorSpec("targets", "int64", (), "N")]
         result = TensorSpec("completed", "float32", (painted, *features))
-        given = [port for port in given if not _is_bias(port, (window, *features), pixels)]
+        biases = {port.name for port in given if _is_bias(port, (window, *features), pixels)}
+        if rule.fixed and not biases:
+            raise Mismatch(f"{where}.inputs: found no key_bias_0, wanted one a head: the schedule is fixed")
+        names = [port.name for port in given]
+        given = [port for port in given if port.name not in biases or names.count(port.name) > 1]
     _check_ports(f"{where}.inputs", given, wanted)
     _check_ports(f"{where}.outputs", stage.outputs, [result])
 
 
 def _is_bias(port: TensorSpec, window: Sequence[int | str], rule: PixelRule) -> bool:
     """Whether it is a bias on the keys of `window`, frames of features: one a patch, in a row or as patches lie."""
-    if not port.name.startswith(_BIAS) or port.dtype != "float32" or port.holds is not None:
+    if not _BIAS.fullmatch(port.name) or port.dtype != "float32" or port.holds is not None:
         return False
     if len(port.shape) == 1:
         return _divides(window[0], port.shape[0])

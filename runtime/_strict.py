@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
 
-_UNPRINTED = re.compile(r"[\x01-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # a null byte is some path's own error
+_UNPRINTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")  # and what turns the line round
 _SHOWN = 60  # characters of a value or a key in a message: both come from the file
 
 
@@ -36,6 +36,21 @@ class Within:
 
     def __str__(self) -> str:
         return f"{self.least} or more" if self.most is None else f"{self.least} to {self.most}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Matching:
+    """What a text looks like, beside its type: `Annotated[str, Matching("[0-9]+", "digits")]`."""
+
+    pattern: str
+    wanted: str
+
+    def refuses(self, value: object) -> bool:
+        """Whether `value` is a text that looks different."""
+        return isinstance(value, str) and re.fullmatch(self.pattern, value) is None
+
+    def __str__(self) -> str:
+        return self.wanted
 
 
 def shown(value: object) -> str:
@@ -71,7 +86,7 @@ def _decode(kind: Any, value: object, where: str) -> object:
     plain, *rules = typing.get_args(kind)
     found = _decode_plain(plain, value, where)
     for rule in rules:
-        if isinstance(rule, Within) and rule.refuses(found):
+        if isinstance(rule, (Within, Matching)) and rule.refuses(found):
             raise Mismatch(f"{where}: found {shown(value)}, wanted {rule}")
     return found
 

@@ -16,17 +16,18 @@ PICTURES = "%05d.png"
 def expand(names: Sequence[str]) -> Iterator[Path]:
     """The inputs that `names` mean, in order: a name that is no file but has a wildcard stands for what it matches.
 
-    Shells mostly expand wildcards themselves; quoted ones and those of other systems arrive here.  Raises `UsageError`.
+    A folder that is named by dots alone comes under its own name, with its whole path.  Shells mostly expand wildcards
+    themselves; quoted ones and those of other systems arrive here.  Raises `UsageError`.
     """
     for name in names:
         path = Path(name)
         if path.exists() or not glob.has_magic(name):
-            yield path
+            yield _named(path)
             continue
         found = sorted(glob.glob(name))  # noqa: PTH207  (Path.glob takes no absolute pattern)
         if not found:
             raise UsageError(f"{name}: matches no file; wanted videos, or folders of pictures")
-        yield from (Path(match) for match in found)
+        yield from (_named(Path(match)) for match in found)
 
 
 def default_out(video: Path, folder: Path | None = None) -> Path:
@@ -48,11 +49,11 @@ def outs_of(videos: Sequence[Path], out: str | None) -> list[Path]:
     if out is None:
         outs = [default_out(video) for video in videos]
     elif len(videos) == 1 and _is_folder(out) and (videos[0].is_dir() or _numbered(videos[0])):
-        outs = [Path(out) / PICTURES]  # a folder of pictures from a folder of pictures
+        outs = [_named(Path(out) / PICTURES)]  # a folder of pictures from a folder of pictures
     elif _is_folder(out):
         outs = [default_out(video, Path(out)) for video in videos]
     elif len(videos) == 1:
-        outs = [Path(out)]
+        outs = [_named(Path(out))]
     else:
         raise UsageError(f"--out {out}: names one result, but there are {len(videos)} videos; name a folder: {out}/")
     for index, path in enumerate(outs):
@@ -60,6 +61,14 @@ def outs_of(videos: Sequence[Path], out: str | None) -> list[Path]:
             other = videos[outs.index(path)]
             raise UsageError(f"{videos[index]}: its result would be {path}, as that of {other}; run them one by one")
     return outs
+
+
+def _named(path: Path) -> Path:
+    """The same path, whole where its folder is named by dots alone: what lies beside it is named after it."""
+    folder = path.parent if _numbered(path) else path
+    if folder.name not in ("", ".."):
+        return path
+    return folder.resolve() if folder is path else folder.resolve() / path.name
 
 
 def _numbered(video: Path) -> bool:

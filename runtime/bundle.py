@@ -44,6 +44,7 @@ from runtime.errors import (
     NotABundle,
     OutputError,
     UnsafePath,
+    is_of_writing,
 )
 
 __all__ = [
@@ -147,6 +148,8 @@ def file_record(root: Path, path: Path) -> FileRecord:
 
 def check_place(destination: Path, *, replace: bool = False, sign: str = MANIFEST) -> None:
     """Raises `OutputError` where `sealed` would."""
+    if destination.exists() and Path.cwd().is_relative_to(destination.resolve()):  # which would be renamed away
+        raise OutputError(f"{destination}: is the working folder, or holds it; go elsewhere, or choose another name")
     if destination.exists() and not replace:
         raise OutputError(f"{destination}: exists already; --force replaces it")
     if destination.exists() and not (destination / sign).is_file() and any(_listing(destination)):
@@ -161,17 +164,18 @@ def sealed(destination: Path, *, replace: bool = False, sign: str = MANIFEST) ->
     block finds the disk full.
     """
     check_place(destination, replace=replace, sign=sign)
+    place = destination.resolve()  # `x/..` has no name that a folder could take
     try:
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", suffix=".part", dir=destination.parent))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{place.name}.", suffix=".part", dir=place.parent))
     except OSError as error:
         raise OutputError(f"{destination}: cannot be written: {error.strerror}") from None
     try:
         yield staging
         staging.chmod(0o755)
-        _swap(staging, destination)
+        _swap(staging, place)
     except OSError as error:
-        if not _of_writing(error, staging):
+        if not is_of_writing(error, staging):
             raise
         raise OutputError(f"{destination}: cannot be written: {error.strerror or error}") from None
     finally:
@@ -192,14 +196,6 @@ def write_manifest(root: Path, manifest: Manifest) -> None:
     os.replace(unfinished, root / MANIFEST)
 
 
-def _of_writing(error: OSError, folder: Path) -> bool:
-    """Whether it is of a file in `folder`; one that is open when the disk is full is not named."""
-    if isinstance(error, BrokenPipeError):
-        return False
-    paths = [path for path in (error.filename, error.filename2) if isinstance(path, str)]
-    return not paths or any(Path(path).is_relative_to(folder) for path in paths)
-
-
 def _listing(path: Path) -> Iterator[Path]:
     return path.iterdir() if path.is_dir() else iter([path])
 
@@ -209,14 +205,22 @@ def _swap(staging: Path, destination: Path) -> None:
         os.rename(staging, destination)
         return
     retired = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", suffix=".old", dir=destination.parent))
-    os.rename(destination, retired / "bundle")
-    os.rename(staging, destination)
+    try:
+        os.rename(destination, retired / "bundle")
+        try:
+            os.rename(staging, destination)
+        except BaseException:
+            os.rename(retired / "bundle", destination)
+            raise
+    except BaseException:
+        retired.rmdir()  # empty again
+        raise
     shutil.rmtree(retired, ignore_errors=True)
 
 
 def _parse(path: Path, text: str) -> Manifest:
     try:
-        document: object = json.loads(text, parse_constant=_refuse_constant)
+        document: object = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_without_repeats)
     except (ValueError, RecursionError) as error:
         raise ManifestInvalid(f"{path}: not JSON: {error}") from None
     schema = _schema_of(document)
@@ -247,12 +251,24 @@ def _refuse_constant(name: str) -> object:
     raise ValueError(f"{name} is no JSON number")
 
 
+def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {shown(next(name for name in names if names.count(name) > 1))} stands twice")
+    return found
+
+
 def _inside(root: Path, relative: str) -> Path:
     """`relative` below `root`; raises `UnsafePath` when it is absolute, climbs out, or a link leads out."""
     pure = PurePosixPath(relative)
     path = root / pure
-    climbs = pure.is_absolute() or ".." in pure.parts or "\\" in relative or not pure.parts or "\0" in relative
-    if climbs or not path.resolve().is_relative_to(root.resolve()):
+    climbs = pure.is_absolute() or ".." in pure.parts or "\\" in relative or not pure.parts
+    try:
+        climbs = climbs or not path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):  # a link to itself, which Python 3.13 follows no further and earlier ones refuse
+        climbs = True
+    if climbs:
         raise UnsafePath(f"{root / MANIFEST}: path {shown(relative)} leaves the bundle; refusing to follow it")
     return path
 

@@ -30,6 +30,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import cast
 
 _LOOP = "Symlink loop"  # what pathlib says of links in a circle before Python 3.13, as a `RuntimeError`
@@ -132,6 +133,14 @@ class ExportError(VidmendError):
 def first_line(error: BaseException) -> str:
     """What a library's error says first, for a line of ours; its type's name where it says nothing."""
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def is_of_writing(error: OSError, folder: Path) -> bool:
+    """Whether it is of a file in `folder`; one that is open when the disk is full is not named."""
+    if isinstance(error, BrokenPipeError):
+        return False
+    paths = [path for path in (error.filename, error.filename2) if isinstance(path, str)]
+    return not paths or any(Path(path).is_relative_to(folder) for path in paths)
 
 
 @contextmanager

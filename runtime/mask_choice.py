@@ -30,8 +30,9 @@ def with_mask_beside(video: Path, request: Request) -> Request | None:
 
 def found_mask(out: Path) -> Path:
     """Where the mask of a found overlay is kept: beside the output, or beside the output's folder of pictures."""
-    named = out.parent if is_pattern(out) else out
-    return named.with_name(f"{named.stem}_mask.png")
+    folder = is_pattern(out)
+    named = out.parent if folder else out
+    return named.with_name(f"{named.name if folder else named.stem}_mask.png")
 
 
 def was_found(path: Path) -> bool:
@@ -39,7 +40,7 @@ def was_found(path: Path) -> bool:
     try:
         with Image.open(path, formats=("PNG",)) as picture:
             return picture.info.get(_SIGN[0]) == _SIGN[1]
-    except (OSError, SyntaxError, ValueError):  # not there, or no picture
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # not there, or no picture
         return False
 
 

@@ -15,6 +15,7 @@ from runtime._masks.sources import Fit, FolderMasks, Source, StillMask, alpha_ma
 from runtime.boxes import Box
 from runtime.errors import InputError
 from runtime.frame import Hole, MaskRun
+from runtime.patterns import is_pattern
 from runtime.video import VideoInfo
 
 MOST_COVERED = 0.6  # of the frame; a mask that covers more is more often the wrong way round than meant
@@ -36,9 +37,14 @@ class Request:
 
 
 def find_mask_beside(video: Path) -> Path | None:
-    """`VIDEO_mask/`, `VIDEO_mask.png` or `VIDEO_mask.mp4`, the first that exists; VIDEO is the path less its suffix."""
-    stem = video.with_suffix("")
-    folder = stem.with_name(f"{stem.name}_mask")
+    """`VIDEO_mask/`, `VIDEO_mask.png` or `VIDEO_mask.mp4`, the first that exists.
+
+    VIDEO is the path less its suffix; of pictures it is their folder's, whose name may have a dot, also where a pattern
+    names them.
+    """
+    pictures = video.parent if is_pattern(video) and not video.exists() else video
+    name = pictures.name if pictures is not video or video.is_dir() else video.stem
+    folder = pictures.parent / f"{name}_mask"
     if folder.is_dir():
         return folder
     for suffix in (".png", ".mp4"):

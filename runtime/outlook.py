@@ -20,6 +20,7 @@ from runtime.regions import Canvas, Region, plan, whole
 from runtime.schedule import make_schedule
 from runtime.sidecar import check_sidecar
 from runtime.video import FrameReader, VideoInfo, check_output
+from runtime.work import noted
 
 PREVIEWED = 4  # frames
 GUESSED_FRAMES = 250  # of a video that tells neither its length nor its duration
@@ -82,12 +83,14 @@ def _masks(job: Job, info: VideoInfo, progress: Progress, instead: Path | None) 
     _check_sidecars(job, job.masks, instead)  # before a search that takes a while
     known = None if job.find_overlay else mask_choice.with_mask_beside(job.video, job.masks)
     if known is not None:
+        if known.invert and not (known.masks or known.alpha):
+            raise UsageError("--invert-mask: has no meaning for boxes, which say what is replaced; leave it out")
         _check_sidecars(job, known, instead)
         return known, ()
     if job.masks.invert:
         raise UsageError("--invert-mask: has no meaning for an overlay that is looked for; name the mask with --mask")
     target = mask_choice.found_mask(job.out)
-    if not (job.resume and target.exists()):  # the earlier run found it
+    if not (job.resume and noted(job.out) and mask_choice.was_found(target)):  # by the run that is gone on with
         replace = job.overwrite or mask_choice.was_found(target)
         check_sidecar(target, ".png", [job.video, *job.masks.masks], overwrite=replace)
         mask_choice.find_mask(info, target, progress)
@@ -104,9 +107,9 @@ def _check_sidecars(job: Job, request: Request, preview: Path | None) -> None:
 
 def replaced(request: Request) -> tuple[str, ...]:
     """What the request replaces, each as the user knows it."""
-    named = [*(str(mask) for mask in request.masks), *(f"box {box}" for box in request.boxes)]
-    named += ["the video's transparency"] if request.alpha else []
-    return (*named, "the other way round") if request.invert else tuple(named)
+    way = ", the other way round" if request.invert else ""
+    named = [*(f"{mask}{way}" for mask in request.masks), *(f"box {box}" for box in request.boxes)]
+    return (*named, f"the video's transparency{way}") if request.alpha else tuple(named)
 
 
 def preview(job: Job, target: Path, progress: Progress) -> Previewed:

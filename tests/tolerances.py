@@ -13,6 +13,7 @@ TOLERANCE: dict[tuple[str, str], float] = {
     ("colour", "libswscale"): 2.0,  # its own tables round twice
     ("resize", "deep samples"): 0.51,  # rounding, and the float32 that Pillow stores between its two passes
     ("metrics", "db"): 1e-9,  # double precision both
+    ("metrics", "levels"): 1e-4,  # the weights of cubic interpolation are float32
     ("metrics", "frechet"): 1e-9,  # likewise, of features of order 1 to 10
     ("metrics", "frechet by eigenvalues"): 1e-6,  # roots of eigenvalues that are zero but for rounding
     ("metrics", "ssim"): 1e-9,  # scikit-image's running sums in doubles against sums over the window
@@ -68,6 +69,8 @@ TOLERANCE: dict[tuple[str, str], float] = {
     ("glimpse", "levels"): 1.0,  # rounded when it shrinks, and again in the colour conversion
     # what its quantiser costs a smooth picture at profile HQ, worst sample of 1023 levels; measured 8
     ("prores", "levels of 10 bits"): 10,
+    # what AV1's best setting costs smooth pictures, worst sample of 255 levels; measured 2.0, another range is 22 away
+    ("range", "levels"): 4,
     ("overlay", "share covered"): 0.97,  # of the drawn pixels; what is left is the thin end of a stroke
     ("overlay", "share of the picture beside"): 0.002,  # background that stays beside it by chance
     ("losses", "double"): 1e-12,  # double precision both, sums in another order
@@ -98,6 +101,8 @@ TOLERANCE: dict[tuple[str, str], float] = {
     ("training step", "float32"): 1e-5,  # sums in another order
     # an update is as long as the rate, 1e-3, whatever the gradient; where that is about 0 rounding gives it its sign
     ("training step", "muon"): 0.005,  # the iteration is of bfloat16, eight bits; relative to a step of every weight
+    ("training step", "muon's least direction"): 0.4,  # of 1: its iteration leaves 0.5 to 1.2, and rounding
+    ("training step", "muon's largest direction"): 1.3,
     ("training step", "weights"): 2e-5,
     (
         "photographs",

@@ -82,9 +82,9 @@ def _in_range(value: object, bounds: typing.Mapping[str, float], where: str) -> 
     if not isinstance(value, (int, float)):
         return value
     if low is not None and not value >= low:  # so that nan is refused too
-        raise Mismatch(f"{where}: found {value}, wanted at least {low:g}")
+        raise Mismatch(f"{where}: found {value}, wanted at least {low:.10g}")
     if high is not None and not value <= high:
-        raise Mismatch(f"{where}: found {value}, wanted at most {high:g}")
+        raise Mismatch(f"{where}: found {value}, wanted at most {high:.10g}")
     return value
 
 

@@ -91,7 +91,7 @@ def _train(options: argparse.Namespace) -> int:
             log = Log(folder, state.step, tensorboard=config.record.tensorboard) if world.leads else None
             if log is not None and config.record.tensorboard and not log.has_tensorboard:
                 watcher.note("note: the package tensorboard is not installed; log.csv holds the same numbers")
-            if changes := differences(state.config, config.described()):
+            if changes := differences(state.config, config.described(), config.plain().described()):
                 watcher.note(f"note: goes on differently than it began: {changes}")
             run = Run(Setting(config, feed, folder, world, watcher), state, log)
             try:
@@ -108,6 +108,8 @@ def _overridden(config: Config, options: argparse.Namespace) -> Config:
     """The configuration with what the command line says otherwise."""
     if options.steps is not None and options.steps < 1:
         raise UsageError(f"--steps: found {options.steps}, wanted at least 1")
+    if options.init is not None and options.resume:
+        raise UsageError("--init: a run that is resumed goes on with its own weights; leave one of the two out")
     if options.workers is not None and options.workers < 0:
         raise UsageError(f"--workers: found {options.workers}, wanted at least 0")
     if options.init is not None:
@@ -117,22 +119,28 @@ def _overridden(config: Config, options: argparse.Namespace) -> Config:
     return config
 
 
-def differences(before: Mapping[str, str] | None, now: Mapping[str, str]) -> str:
-    """The keys whose values differ, with both; nothing where it is not known what they were."""
+def differences(before: Mapping[str, str] | None, now: Mapping[str, str], plain: Mapping[str, str]) -> str:
+    """The keys whose values differ, with both; nothing where it is not known what they were.
+
+    A key that is not among those from `before` was not known then, and is taken for what it is in `plain`.
+    """
     if before is None:
         return ""
+    before = {**{key: text for key, text in plain.items() if key in now}, **before}
     keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     return ", ".join(f"{key} was {before.get(key, 'not there')}, is {now.get(key, 'not there')}" for key in keys)
 
 
 def _state(config: Config, folder: Path, *, resume: bool) -> State:
-    """What the run goes on from; refuses to begin where another run lies."""
+    """What the run goes on from; refuses to begin where another run lies, or to go on with another network."""
     from training import checkpoints
     from training.networks import described
-    from training.state import first_state
+    from training.state import check_state, first_state, judged_alike
 
     if resume:
-        return checkpoints.read(folder, described(config.model)[0], adversarial=config.objective.adversarial > 0)
+        state = checkpoints.read(folder, described(config.model)[0], adversarial=config.objective.adversarial > 0)
+        check_state(config, state, folder)
+        return state if judged_alike(state.config, config.described()) else replace(state, best_db=None)
     if (step := checkpoints.latest(folder)) is not None:
         raise UsageError(f"{folder}: holds a run of {step} steps; --resume goes on with it, --out takes another folder")
     return first_state(config)

@@ -63,7 +63,7 @@ class Data:
     root: Path = Path("datasets")
     clips: tuple[Source, ...] = ()
     photographs: tuple[Photographs, ...] = ()
-    smallest_crop: float = _between(0.05, 1.0, 1.0)  # share of a picture's sides; 1: the whole of it, as published
+    smallest_crop: float = _between(0.05, 1.0, 1.0)  # share of the sides of the largest crop; 1: that one
     holes: int = field(default=1, metadata={"low": 1, "high": 8})  # shapes of a sample at most; 1: one, as published
     scattered: float = _between(0.0, 1.0, 0.0)  # share of samples whose holes are elsewhere in every frame
     apart: int = field(default=1, metadata={"low": 1, "high": 60})  # frames from one neighbour to the next at most
@@ -80,6 +80,7 @@ class Phase:
     batch: int = _least(1, 8)  # samples a step, over all processes together
     patches: tuple[Size, ...] = ()  # of the heads, in features; none: the network's own for that size
     blocks: int = _least(0, 0)  # of the network that take part, the first ones; 0: all
+    forcing: float = _between(0.0, 1.0, 0.0)  # share of steps in which the first blocks look where they should
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,7 @@ class Config:
     """A whole run; what a file leaves out is as published."""
 
     phases: tuple[Phase, ...]
-    seed: int = _least(0, 2020)
+    seed: int = field(default=2020, metadata={"low": 0, "high": 2**32 - 2})  # what NumPy takes, and one more
     model: Model = Model()
     data: Data = Data()
     objective: Objective = Objective()
@@ -168,6 +169,11 @@ class Config:
         """Of all phases together."""
         return sum(phase.steps for phase in self.phases)
 
+    @property
+    def validated_size(self) -> Size:
+        """Of the samples that validation takes."""
+        return self.validation.size or self.phases[-1].size
+
     def patches_at(self, size: Size) -> tuple[Size, ...]:
         """The heads' patches at the size of a phase; none where no phase has that size."""
         return next((phase.patches for phase in self.phases if phase.size == size), ())
@@ -177,6 +183,10 @@ class Config:
         free = {"data.workers", "speed.threads"}
         texts = _flat(self, "")
         return {key: text for key, text in texts.items() if key not in free and not key.startswith("record.")}
+
+    def plain(self) -> Config:
+        """The same phases with nothing said beyond what they must say."""
+        return Config(tuple(Phase(phase.steps, phase.size) for phase in self.phases))
 
 
 def _flat(value: Any, where: str) -> dict[str, str]:

@@ -45,7 +45,7 @@ class ConfiguredFeed:
         for photographs in data.photographs:
             from training.photographs import read_photographs
 
-            source = read_photographs(photographs.folder, photographs.stickers)
+            source = read_photographs(photographs.folder, photographs.stickers, data.apart)
             self._sources.append(Weighted(source, photographs.weight))
         self.clips = sum(len(weighted.source) for weighted in self._sources)
         # whole pictures: what is measured must not depend on how crops are drawn

@@ -63,18 +63,32 @@ def _clips_in(path: Path, split: str) -> Iterator[Footage]:
     if pictures := _pictures(path):
         yield Footage(path.resolve().name, path, pictures)
         return
-    davis, listed = path / "JPEGImages", path / "ImageSets" / "2017" / f"{split}.txt"
+    davis, listed = path / "JPEGImages", _list_of(path / "ImageSets" / "2017", split)
     for folder in (davis / "480p", davis / "Full-Resolution", path / split / "JPEGImages", davis, path):
         clips = [Footage(below.name, below, files) for below in _folders(folder) if (files := _pictures(below))]
         if clips:
             chosen = (
                 listed.read_text(encoding="utf-8", errors="replace").split()
-                if listed.is_file()
+                if listed is not None
                 else [clip.name for clip in clips]
             )
             yield from (clip for clip in clips if clip.name in chosen)
             return
     raise InputError(f"{path}: no pictures in this folder or below it; wanted {LAYOUTS}")
+
+
+def _list_of(lists: Path, split: str) -> Path | None:
+    """The list of a DAVIS tree's split; none where the tree has no lists at all.
+
+    Those of its trainval download are called train and val; its held-out clips are what is measured on.
+    """
+    if not lists.is_dir():
+        return None
+    names = [split, "val"] if split == "test" else [split]
+    for name in names:
+        if (found := lists / f"{name}.txt").is_file():
+            return found
+    raise InputError(f"{lists}: no list of the split {split!r}; wanted {' or '.join(f'{name}.txt' for name in names)}")
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -89,11 +89,15 @@ def _keep_in(kept: list[Tensor]) -> Callable[[nn.Module, object, Tensor], None]:
 
 @torch.no_grad()
 def attention_goals(
-    frames: Tensor, masks: Tensor, patches: Sequence[Size], biases: Sequence[Tensor] = ()
+    frames: Tensor,
+    masks: Tensor,
+    patches: Sequence[Size],
+    biases: Sequence[Tensor] = (),
+    sharpness: float = SHARPNESS,
 ) -> tuple[Goal, ...]:
     """For each head, how much each patch with a hole should look at each patch of its clip.
 
-    `softmax_j(-d_ij / SHARPNESS)`, where `d_ij` is the mean squared difference between patch i and patch j over what is
+    `softmax_j(-d_ij / sharpness)`, where `d_ij` is the mean squared difference between patch i and patch j over what is
     hole in i and in sight in j, at the features' size, plus `UNSEEN` times the share of i's hole that j does not show.
     `biases`, as of `Sttn.biases`, are added before the softmax.  Frames and masks as in `Guide.loss`.
     """
@@ -105,7 +109,7 @@ def attention_goals(
         hole = patchify(holes, patch, clips)  # [clips, tokens, area]
         content = patchify(pictures, patch, clips)
         content = content.view(clips, content.shape[1], 3, hole.shape[2])
-        logits = -_distance(content, hole) / SHARPNESS
+        logits = -_distance(content, hole) / sharpness
         goals.append(Goal(torch.softmax(logits + biases[head] if biases else logits, 2), hole.mean(2)))
     return tuple(goals)
 

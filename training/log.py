@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 COLUMNS = ("step", "phase", *LOSSES, "rate", "samples_per_s", "skipped")
 VALIDATION_COLUMNS = ("step", "psnr_in_hole_db")
-NO_TENSORBOARD = "TensorBoard is not installed: the log is log.csv alone (pip install tensorboard adds it)"
 
 
 @dataclass(frozen=True, slots=True)

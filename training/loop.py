@@ -67,6 +67,7 @@ class Run:
         self._state = state
         self._best_db = state.best_db
         self._saved: int | None = None
+        self._tally = Tally(setting.world)
         self._complained: set[str] = set()
 
     def go(self, until: int, asked_to_stop: Callable[[], bool]) -> int:
@@ -75,6 +76,7 @@ class Run:
         Raises `VidmendError` when a loss is no number any more, when the samples give out, or nothing can be written.
         """
         setting = self.setting
+        self._rehearse()
         for stretch in stretches(setting.config.phases, self._state.step, until):
             setting.watcher.began(stretch)
             self._state = _begun(self._state, setting.config.phases, stretch)
@@ -90,7 +92,7 @@ class Run:
         """All steps of a stretch; False when somebody asked to stop."""
         config, world = self.setting.config, self.setting.world
         batches = self.setting.feed.training(stretch, world)
-        tally = Tally(world)
+        tally = self._tally
         for step in range(stretch.first, stretch.last):
             now = rate(config.optimiser, step, config.steps)
             tally.begin()
@@ -139,12 +141,19 @@ class Run:
         prediction = restore(network, frames, masks, config.speed)
         self.log.show(trainer.done, make_sheet(prediction[0], frames[0], masks[0]))
 
+    def _rehearse(self) -> None:
+        """Read what validation will read, so that what is wrong with it ends the run now and not in some hours."""
+        config = self.setting.config
+        if self.log is not None and config.validation.every:
+            for _ in self.setting.feed.validation(config.validated_size):
+                pass
+
     def _validate(self, trainer: Trainer) -> None:
         """Measured by the leading process; the others wait for it in their next step."""
         if self.log is None:
             return
         config = self.setting.config
-        size = config.validation.size or config.phases[-1].size
+        size = config.validated_size
         found = measure(config, trainer.average.state, size, self.setting.feed.validation(size))
         self.log.validated(trainer.done, found)
         self.setting.watcher.note(f"step {trainer.done}: {found:.2f} dB in the holes of held-out clips")

@@ -37,7 +37,7 @@ class Adam(torch.optim.Adam):
     def __init__(self, network: nn.Module, rate: float, betas: tuple[float, float], state: Table | None) -> None:
         super().__init__(network.parameters(), lr=rate, betas=betas)
         if state is not None and "state" in state:
-            self.load_state_dict(state)
+            _restore(self, state)
 
     def set_rate(self, rate: float) -> None:
         """See `Optimiser`."""
@@ -62,8 +62,8 @@ class Muon:
         )
         self._adam = torch.optim.Adam([each for each in weights if not _between_features(each)], lr=rate, betas=betas)
         if state is not None and "muon" in state:
-            self._muon.load_state_dict(state["muon"])
-            self._adam.load_state_dict(state["adam"])
+            _restore(self._muon, state["muon"])
+            _restore(self._adam, state["adam"])
 
     def zero_grad(self) -> None:
         """See `Optimiser`."""
@@ -98,6 +98,14 @@ METHODS: dict[Literal["adam", "muon"], Callable[[nn.Module, float, tuple[float, 
 
 def _between_features(weight: torch.Tensor) -> bool:
     return weight.ndim == 4 and min(weight.shape[:2]) > _PICTURE
+
+
+def _restore(optimiser: torch.optim.Optimizer, state: Table) -> None:
+    """Its moments as they were; how it goes on from there is the configuration's, which may have changed."""
+    settings = [{key: value for key, value in group.items() if key != "params"} for group in optimiser.param_groups]
+    optimiser.load_state_dict(state)
+    for group, setting in zip(optimiser.param_groups, settings, strict=True):
+        group.update(setting)
 
 
 def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:

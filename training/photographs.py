@@ -65,6 +65,7 @@ class Photographs:
 
     pictures: tuple[Path, ...]
     stickers: tuple[Path, ...]
+    apart: int = 1  # frames from one neighbour to the next at most
     decoded: Decoded = field(default_factory=Decoded, compare=False, repr=False)
 
     def __len__(self) -> int:
@@ -78,7 +79,7 @@ class Photographs:
         picture = self.decoded.get(path, "RGB")
         if picture.shape[0] < size.height or picture.shape[1] < size.width:
             raise BrokenSample(f"{path}: {picture.shape[1]}x{picture.shape[0]}, wanted {size} at least; {REMEDY}")
-        indices = sample_indices(generator, LENGTH, frames)
+        indices = sample_indices(generator, LENGTH, frames, self.apart)
         shown = _film(generator, picture, indices, size)
         for _ in range(int(generator.choice(STICKERS)) if self.stickers else 0):
             sticker = self.decoded.get(self.stickers[int(generator.integers(len(self.stickers)))], "RGBA")
@@ -86,12 +87,12 @@ class Photographs:
         return Drawn(flipped_or_not(generator, shown), indices, LENGTH)
 
 
-def read_photographs(folder: Path, stickers: Path | None = None) -> Photographs:
+def read_photographs(folder: Path, stickers: Path | None = None, apart: int = 1) -> Photographs:
     """The pictures of `folder` and below it; cut-outs are the pictures of `stickers` with an alpha channel.
 
     They are opened when they are drawn from.  Raises `InputError` where there are none.
     """
-    return Photographs(_pictures(folder), () if stickers is None else _pictures(stickers))
+    return Photographs(_pictures(folder), () if stickers is None else _pictures(stickers), apart)
 
 
 def _pictures(folder: Path) -> tuple[Path, ...]:

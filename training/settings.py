@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
+from models._spec import Size
 from runtime.errors import OutputError, UsageError
-from training.config import Config
+from training.config import Config, Phase
 from training.distributed import World
 from training.growth import check_growth
 from training.networks import make_generator
 
 
 def check(config: Config) -> None:
-    """Raise `UsageError` where a phase asks for a network that cannot be."""
+    """Raise `UsageError` where a phase asks for a network, or for a step of it, that cannot be."""
+    if config.speed.compile and any(phase.forcing for phase in config.phases):
+        raise UsageError("phases.forcing: cannot be used with speed.compile, since steps differ in what they compute")
     with torch.device("meta"):
         networks = [make_generator(config.model, phase.size, phase.patches) for phase in config.phases]
         check_growth(config.phases, networks)
-        if config.validation.size is not None:
-            make_generator(config.model, config.validation.size, config.patches_at(config.validation.size))
+        _check_patches(config.phases)
+        make_generator(config.model, config.validated_size, config.patches_at(config.validated_size))
+
+
+def _check_patches(phases: Sequence[Phase]) -> None:
+    """Validation, and whoever uses the weights, knows patches by the size alone."""
+    known: dict[Size, tuple[Size, ...]] = {}
+    for phase in phases:
+        if known.setdefault(phase.size, phase.patches) != phase.patches:
+            raise UsageError(f"phases.patches: two phases of {phase.size} have different ones, wanted the same")
 
 
 def settle(config: Config, world: World) -> None:

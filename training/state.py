@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from training.average import Average
 from training.config import Config
 from training.growth import silenced
-from training.networks import first_generator, make_discriminator
+from training.networks import first_generator, make_discriminator, make_generator
 from training.optimisers import Table
+from training.weights import check_fits
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +47,25 @@ def first_state(config: Config) -> State:
         average=Average(generator, config.optimiser.average).state,
         discriminator=None if discriminator is None else discriminator.state_dict(),
     )
+
+
+def check_state(config: Config, state: State, folder: Path) -> None:
+    """Raise `CheckpointError` where the networks of a checkpoint in `folder` are not those of `config`."""
+    phase = config.phases[0]
+    with torch.device("meta"):
+        generator = make_generator(config.model, phase.size, phase.patches)
+    check_fits(generator, state.generator, f"{folder}/gen_{state.step:05d}.pth")
+    check_fits(generator, state.average, f"{folder}/ema_{state.step:05d}.pth")
+    critic = make_discriminator(config.objective, config.seed)
+    if critic is not None and state.discriminator is not None:
+        check_fits(critic, state.discriminator, f"{folder}/dis_{state.step:05d}.pth")
+
+
+def judged_alike(before: Mapping[str, str] | None, now: Mapping[str, str]) -> bool:
+    """Whether the validations of two configurations, as `Config.described` has them, can be compared."""
+    if before is None:
+        return True
+    keys = {key for key in (*before, *now) if key.startswith("validation.")}
+    if "None" in (before.get("validation.size"), now.get("validation.size")):  # that of the last phase
+        keys |= {key for key in (*before, *now) if key.startswith("phases[") and key.endswith(".size")}
+    return all(before.get(key) == now.get(key) for key in keys)

@@ -6,6 +6,7 @@ Zeng, Fu, Chao, ECCV 2020, arXiv:2007.10247, section 3.3, in the order of the pu
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 import torch
@@ -16,6 +17,7 @@ from models.sttn import Sttn
 from training.average import Average
 from training.config import Config, Phase
 from training.distributed import World
+from training.forcing import blocks_forced, forced
 from training.growth import first_blocks
 from training.guidance import Guide, share_of_holes
 from training.losses import adversarial, composite, reconstruction
@@ -33,7 +35,7 @@ class Trainer:
     """Both networks, their optimisers and the average, for the samples of one phase."""
 
     def __init__(self, config: Config, phase: Phase, world: World, state: State) -> None:
-        self.config, self.world = config, world
+        self.config, self.phase, self.world = config, phase, world
         self.done = state.step
         optimiser = config.optimiser
         betas = (optimiser.beta1, optimiser.beta2)
@@ -63,7 +65,8 @@ class Trainer:
         """
         frames = batch.frames.to(self.world.device, non_blocking=True)
         masks = batch.masks.to(self.world.device, non_blocking=True)
-        prediction = self._predicted(self.predict, frames, masks)
+        with self._forced(frames, masks):
+            prediction = self._predicted(self.predict, frames, masks)
         whole = composite(prediction, frames, masks)
         criticism = self._teach_critic(frames, whole.detach(), rate)
         losses = self._losses(prediction, whole, frames, masks)
@@ -131,6 +134,14 @@ class Trainer:
         if self.guide is not None:
             guidance = self.guide.loss(frames, masks, self.world.mean(share_of_holes(masks)))
         return [close.hole, close.valid, persuasion, distillation, guidance]
+
+    def _forced(self, frames: Tensor, masks: Tensor) -> AbstractContextManager[None]:
+        """While it is open, attention is forced where this step asks for that."""
+        if not self.phase.forcing or not isinstance(self.generator, Sttn):
+            return nullcontext()
+        blocks = self.phase.blocks or self.generator.geometry.blocks
+        count = blocks_forced(self.phase.forcing, blocks, self.config.seed, self.done)
+        return forced(self.generator, count, frames, masks)
 
     def _predicted(self, network: Callable[[Tensor, Tensor], Tensor], frames: Tensor, masks: Tensor) -> Tensor:
         """What the network makes of the clips with their holes blanked, float32 `[B, T, 3, H, W]`."""

@@ -30,8 +30,8 @@ def read_weights(path: Path, containers: Sequence[str]) -> Mapping[str, Tensor]:
         raise CheckpointError(f"{path}: {error}") from None
 
 
-def load_weights(network: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
-    """Put `state` into the network; raises `CheckpointError`, naming the first key that does not fit."""
+def check_fits(network: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
+    """Raise `CheckpointError`, naming the first key that does not fit, where `state` is another network's."""
     wanted = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     found = {key: tuple(value.shape) for key, value in state.items()}
     if found != wanted:
@@ -39,6 +39,11 @@ def load_weights(network: nn.Module, state: Mapping[str, Tensor], where: str) ->
         raise CheckpointError(
             f"{where}: does not fit the network: {key} is {found.get(key, 'missing')}, wanted {wanted.get(key, 'none')}"
         )
+
+
+def load_weights(network: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
+    """Put `state` into the network; raises as `check_fits` does."""
+    check_fits(network, state, where)
     network.load_state_dict(dict(state))
 
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from calib.evaluation.row import Mean, Row
 from calib.evaluation.run import Measured
 from calib.evaluation.table import Page, write_means, write_page, write_rows
-from runtime.errors import OutputError
+from runtime.errors import OutputError, is_of_writing
 
 ROWS, MEANS, PAGE, PICTURES = "rows.csv", "means.csv", "table.md", "pictures"
 _ANYBODY = 0o755  # what a folder that is made for others to read may be; temporary ones are their maker's alone
@@ -61,6 +61,8 @@ def open_report(out: Path | None) -> Generator[Report | None, None, None]:
         yield Report(draft)
         os.rename(draft, out)
     except OSError as error:
+        if not is_of_writing(error, draft):
+            raise
         raise _refused(out, error) from None
     finally:
         shutil.rmtree(draft, ignore_errors=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +78,7 @@ def evaluate(
 
 
 def check(plan: Plan, progress: Progress) -> None:
-    """Read all that will be read of the clips, so that what is wrong with one is said before hours of work.
+    """Read all that will be read of the clips and their masks, so that what is wrong is said before hours of work.
 
     Raises `UsageError` or `InputError` as `evaluate` does.
     """
@@ -86,10 +86,14 @@ def check(plan: Plan, progress: Progress) -> None:
     for clip in plan.clips:
         probe(clip)
     check_masks(plan.masks, plan.clips)
-    for clip in counted(plan.clips, "reading the clips", len(plan.clips), progress):
+    lenders = (*plan.clips[1:], plan.clips[0])
+    pairs = zip(plan.clips, lenders, strict=True)
+    for clip, lender in counted(pairs, "reading the clips", len(plan.clips), progress):
         with open_reader(clip) as reader:
-            for _frame in islice(reader, plan.frames):
-                pass
+            length = sum(1 for _ in islice(reader, plan.frames))
+        for kind, masks in product(plan.scenes if length else (), plan.masks):
+            frames = min(length, SCENES[kind].most_frames)
+            holes_of(masks, Wanted(clip, lender, frames, plan.width, plan.height, plan.seed))
 
 
 class _Counter:

@@ -45,12 +45,18 @@ def clip_scene(clip: Path, size: tuple[int, int], count: int) -> Scene:
 
 
 def read_clip(clip: Path, size: tuple[int, int], count: int) -> list[RGB]:
-    """The first `count` frames of a clip at `size`, width and height; raises `InputError`, also when it has none."""
+    """The first `count` frames of a clip, upright, at `size`, width and height; raises `InputError`, also for none."""
     with open_reader(clip) as reader:
-        pictures = [np.asarray(rgb_at(frame, *size), np.uint8) for frame in islice(reader, count)]
+        turns = reader.info.turns
+        lying = size[::-1] if turns % 2 else size
+        pictures = [_upright(np.asarray(rgb_at(frame, *lying), np.uint8), turns) for frame in islice(reader, count)]
     if not pictures:
         raise InputError(f"{clip}: no frame in it; wanted a video")
     return pictures
+
+
+def _upright(picture: RGB, turns: int) -> RGB:
+    return np.ascontiguousarray(np.rot90(picture, turns))
 
 
 def camera_scene(clip: Path, size: tuple[int, int], count: int) -> Scene:
@@ -62,7 +68,7 @@ def camera_scene(clip: Path, size: tuple[int, int], count: int) -> Scene:
     first: RGB | None = None
     with open_reader(clip) as reader:
         for frame in islice(reader, min(count, MOST_MADE)):
-            first = picture_of(frame) if first is None else first
+            first = _upright(picture_of(frame), reader.info.turns) if first is None else first
             length += 1
     if first is None:
         raise InputError(f"{clip}: no frame in it; wanted a video")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,13 @@ LYING = frozenset({5, 6, 7, 8})  # its values that exchange rows and columns
 LOSSY_THRESHOLD = 127
 LOSSY = frozenset({"JPEG", "MPO"})  # formats
 LOSSY_IN_TIFF = frozenset({"jpeg", "tiff_jpeg", "webp"})  # compressions, by Pillow's names
+DAMAGE = (
+    OSError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    Image.DecompressionBombError,
+)  # what Pillow says of damaged files
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -36,7 +45,7 @@ def list_images(folder: Path) -> list[Path]:
 
 def image_size(path: Path) -> tuple[int, int]:
     """Width and height at which an image file is shown, from its header; raises `InputError`."""
-    with _open(path) as image:
+    with _reading(path), _open(path) as image:
         return (image.height, image.width) if _orientation(image) in LYING else image.size
 
 
@@ -47,7 +56,7 @@ def is_still(path: Path) -> bool:
         raise InputError(f"{path}: not an image that can be read; wanted one of {', '.join(FORMATS)}")
     if image is None:
         return False
-    with image:
+    with _reading(path), image:
         return getattr(image, "n_frames", 1) == 1
 
 
@@ -64,7 +73,7 @@ def read_image(path: Path) -> Hole:
             shown = image if _orientation(image) == UPRIGHT else ImageOps.exif_transpose(image)
             alpha = _alpha(shown)
             light = _light(shown, lossy=_is_lossy(path, image))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except DAMAGE as error:
         raise InputError(f"{path}: mask cannot be decoded: {error}") from None
     if alpha is None:
         return light
@@ -128,11 +137,19 @@ def _open(path: Path) -> Image.Image:
 
 
 def _identify(path: Path) -> Image.Image | None:
+    with _reading(path):
+        try:
+            return Image.open(path, formats=FORMATS)
+        except UnidentifiedImageError:
+            return None
+
+
+@contextmanager
+def _reading(path: Path) -> Generator[None, None, None]:
+    """In the block what Pillow says of a damaged file becomes `InputError`."""
     try:
-        return Image.open(path, formats=FORMATS)
-    except UnidentifiedImageError:
-        return None
-    except (OSError, Image.DecompressionBombError) as error:
+        yield
+    except DAMAGE as error:
         raise InputError(f"{path}: mask cannot be read: {error}") from None
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
 
+from runtime._video.file import UNTOLD
 from runtime.colour import from_rgb_table, luma_from_rgb, resolve_matrix, weigh
 from runtime.frame import Colour, Frame, Layout, Plane
 
 CHROMA = {(1, 1): "4:2:0", (1, 0): "4:2:2", (0, 1): "4:4:0", (0, 0): "4:4:4", (2, 0): "4:1:1", (2, 2): "4:1:0"}
+IDENTITY = 0  # the matrix of RGB (H.273, table 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,9 @@ def encodable(layout: Layout, colour: Colour, width: int, height: int, vessel: V
     if layout.family == "rgb" and best.family != "rgb":
         notes.append("RGB leaves as Y'CbCr 4:4:4, limited range, which rounds colours")
         colour = Colour(resolve_matrix(2, height), colour.primaries, colour.transfer, full_range=False)
+    elif best.family != "rgb" and colour.matrix == IDENTITY:
+        # PNG says it of grey, wrong tags of Y'CbCr; encoders refuse it then, or decoders take the planes for G, B, R.
+        colour = replace(colour, matrix=UNTOLD)
     return Encodable(best, colour, tuple(notes))
 
 

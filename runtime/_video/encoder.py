@@ -59,17 +59,18 @@ def describe(context: VideoCodecContext, chosen: Chosen, info: VideoInfo) -> Non
 
 
 def _range(chosen: Chosen, info: VideoInfo) -> int:
-    """The range in libav's numbers; what the source does not say is not said of the result either."""
-    if chosen.form.colour == info.colour and not chosen.declared.pixel_range:
-        return 0
-    return FULL_RANGE if chosen.form.colour.full_range else LIMITED_RANGE
+    """The range in libav's numbers, 0 where the source does not say it and readers take the right one for granted."""
+    colour = chosen.form.colour
+    if colour.full_range:  # untold, Y'CbCr counts as limited, and so does grey where a codec is decoded as Y'CbCr
+        return FULL_RANGE
+    return 0 if colour == info.colour and not chosen.declared.pixel_range else LIMITED_RANGE
 
 
 def recipe_of(chosen: Chosen, info: VideoInfo) -> str:
     """All that decides what an encoder makes of a frame, in words; packets of the same recipe can be joined."""
     facts = (chosen.codec.encoder, chosen.options, chosen.pixels, info.width, info.height, info.time_base, info.rate)
     libraries = sorted(av.library_versions.items())
-    return repr((*facts, chosen.declared, chosen.form.colour, libraries))
+    return repr((*facts, chosen.declared, chosen.form.colour, _range(chosen, info), libraries))
 
 
 @contextmanager

@@ -112,6 +112,15 @@ RANGES: list[tuple[Edit, str]] = [
         lambda d: d["stages"][0]["files"].update({"on\nnx": {}}),
         r"stages[0].files: found 'on\nnx', wanted text of one line",
     ),
+    (lambda d: d.update(network="../../evil"), "network: found '../../evil', wanted letters, digits and . _ - behind"),
+    (lambda d: d.update(variant='x" backend: "y'), "variant: found 'x\" backend: \"y', wanted letters, digits and"),
+    (lambda d: d.update(variant=""), "variant: found '', wanted letters, digits and"),
+    (lambda d: d["stages"][0].update(name="a/b"), "stages[0].name: found 'a/b', wanted letters, digits and"),
+    (lambda d: d["provenance"].update(licence="a\u202eb"), r"provenance.licence: found 'a\u202eb', wanted text of one"),
+    (lambda d: d["provenance"].update(licence="a\0b"), r"provenance.licence: found 'a\x00b', wanted text of one line"),
+    (lambda d: d["stages"][0]["files"]["onnx"].update(sha256="zz"), "sha256: found 'zz', wanted 64 hexadecimal digits"),
+    (lambda d: d["stages"][0]["files"].pop("onnx"), "stages[0].files: found none for onnx, wanted the graph that all"),
+    (lambda d: d["stages"][2]["part"].update(inputs=[]), "stages[2].part: found no inputs or no outputs, wanted some"),
     (lambda d: d["stages"][0]["files"]["onnx"].update(path="\udcff"), r"found '\udcff', wanted text of one line"),
 ]
 
@@ -186,14 +195,38 @@ def fixed(stage: Document) -> list[Document]:
         lambda d: fixed(d["stages"][1])[0].update(shape=["T"]),
         lambda d: fixed(d["stages"][1])[0].update(shape=[6, 5, 4]),
         lambda d: fixed(d["stages"][1])[0].update(name="bias"),
+        lambda d: fixed(d["stages"][1])[0].update(name="key_bias_x"),
+        lambda d: d["stages"][1]["inputs"].append(fixed(d["stages"][1])[0]),
+        lambda d: d["stages"][1].update(inputs=d["stages"][1]["inputs"][:1]),
     ],
-    ids=["not fixed", "another length", "no whole frames", "any length", "no whole patches", "another input"],
+    ids=[
+        "not fixed",
+        "another length",
+        "no whole frames",
+        "any length",
+        "no whole patches",
+        "another input",
+        "a bias of no head",
+        "a bias twice",
+        "no bias",
+    ],
 )
 def test_a_fixed_window_takes_what_the_schedule_says(edit: Edit, narrow_window: Path, tmp_path: Path) -> None:
     root = Path(shutil.copytree(narrow_window, tmp_path / "bundle"))
     read_bundle(root)
     edited(root, edit)
     assert refusal(root).startswith("stages[1].inputs: found ")
+
+
+def test_one_int8_graph_a_stage_with_the_ranges_that_it_is_from(made: Made, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(made.bundle.root, tmp_path / "bundle"))
+    (place, stage) = next((i, each) for i, each in enumerate(made.bundle.manifest.stages) if each.typed)
+    (compute,) = {typed.compute for typed in stage.typed}
+    edited(root, lambda d: d["stages"][place]["typed"].append(d["stages"][place]["typed"][0]))
+    assert refusal(root).startswith(f"stages[{place}].typed: two graphs compute in one type")
+    edited(root, lambda d: d["stages"][place]["typed"].pop())
+    edited(root, lambda d: d["stages"][place]["typed"][0].update(ranges=None))
+    assert refusal(root).startswith(f"stages[{place}].typed[0].ranges: found in {compute}, wanted with int8 and with")
 
 
 def test_bundles_that_are_made_are_read(

@@ -11,6 +11,9 @@ from PIL import Image
 
 from calib.baselines import BASELINES
 from calib.evaluation.cli import main
+from calib.evaluation.scene import SCENES, read_clip
+from calib.mask_sets import Wanted, holes_of
+from calib.motion import camera_move
 from runtime.bundle import DEFAULT
 from runtime.errors import InputError
 from runtime.frame import RGB, Hole
@@ -49,6 +52,13 @@ def cut(path: Path) -> None:
     whole.replace(path)
 
 
+def leave_one_mask(path: Path) -> None:
+    folder = path.with_name(f"{path.stem}_mask")
+    folder.mkdir()
+    path.with_name(f"{path.stem}_mask.png").rename(folder / "0.png")
+    (folder / "1.png").write_bytes((folder / "0.png").read_bytes())
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
@@ -65,6 +75,35 @@ def test_what_is_wrong_with_the_last_clip_is_said_before_the_first_is_evaluated(
     assert evaluate(*clips, "--baselines", "none", "--out", str(tmp_path / "report")) == 2
     assert capsys.readouterr().err == f"evaluate.py: {last}: {said}\n"
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_is_wrong_with_the_last_clips_masks_is_said_before_the_first_is_evaluated(
+    clips: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leave_one_mask(Path(clips[1]))
+    before = sorted(tmp_path.rglob("*"))
+    assert evaluate(*clips, "--masks", "own", "--baselines", "none", "--out", str(tmp_path / "report")) == 2
+    streams = capsys.readouterr()
+    assert "1_mask: 2 masks, but the video has 3 frames" in streams.err
+    assert "dB" not in streams.out + streams.err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_turned_clip_is_evaluated_upright(tmp_path: Path) -> None:
+    """As a viewer sees it, and as a run shows it to the network; its masks with it."""
+    turned = write_clip(tmp_path / "turned.mp4", Clip(96, 64, frames=2, rotation=90))
+    lying = write_clip(tmp_path / "lying.mp4", Clip(96, 64, frames=2))
+    mask = np.zeros((96, 64), np.uint8)  # as a viewer sees the picture
+    mask[:40, :20] = 255
+    Image.fromarray(mask).save(tmp_path / "turned_mask.png")
+    wanted = [np.rot90(picture) for picture in read_clip(lying, (96, 64), 2)]
+    found = read_clip(turned, (64, 96), 2)
+    assert all(np.array_equal(a, b) for a, b in zip(found, wanted, strict=True))
+    (hole, _) = holes_of("own", Wanted(turned, turned, 2, 64, 96, seed=0))
+    assert hole[:40, :20].all()
+    assert not hole[60:].any()
+    moved, _ = camera_move(np.ascontiguousarray(wanted[0]), (64, 96), 2)
+    assert np.array_equal(SCENES["camera"].make(turned, (64, 96), 2).pictures, moved)
 
 
 def test_clips_of_one_name_keep_rows_and_pictures_of_their_own(clips: list[str], tmp_path: Path) -> None:

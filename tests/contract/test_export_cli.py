@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+import models
 from export import cli, targets
 from export.plan import WEIGHTS
-from runtime.bundle import read_bundle
+from runtime.bundle import DEFAULT, read_bundle
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["--size", "48x48"]  # the default weights on the smallest picture
@@ -115,6 +116,7 @@ def test_the_command_line_exports_prints_the_figures_and_says_what_fp16_lacks(
         ([*SMALL, "--out", str(ROOT / "docs")], "--force"),
         ([*SMALL, "--out", str(ROOT / "docs"), "--force"], "refusing to replace it"),
         ([*SMALL, "--out", "/proc/vidmend"], "cannot be written"),
+        (["--triton", "m", "--compute-capabilities", "8.6,8.9", "--dry-run"], "one repository serves one GPU"),
     ],
 )
 def test_what_cannot_be_exported_is_one_line_and_exit_code_2(
@@ -125,6 +127,55 @@ def test_what_cannot_be_exported_is_one_line_and_exit_code_2(
     (line,) = [line for line in lines if line.startswith("export.py: ")]
     assert told in line
     assert "Traceback" not in "\n".join(lines)
+    assert list(in_empty_folder.iterdir()) == []
+
+
+GIVEN = [
+    ["--dry-run"],
+    ["--out", "elsewhere"],
+    ["--frames", "11+5"],
+    ["--size", "48x48"],
+    ["--variant", "small"],
+    ["--model", models.DEFAULT],
+    ["--calib", "clips"],
+    ["--holdout", "clips"],
+    ["--max-drop-db", "0"],
+    ["--fp16"],
+    ["--bf16"],
+    ["--int8"],
+]
+OF_ENGINES = [
+    ["--frames-range", "1,16,16"],
+    ["--workspace", "64"],
+    ["--opt-level", "0"],
+    ["--timing-cache", "times"],
+    ["--hardware-compat"],
+    ["--version-compat"],
+]
+
+
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [
+        (
+            ["--inspect", DEFAULT],
+            [*GIVEN, *OF_ENGINES, ["--target", "onnx"], ["--compute-capabilities", "8.9"], ["--force"]],
+        ),
+        (["--compile", DEFAULT, "--target", "onnx"], [*GIVEN, ["--force"]]),
+        (["--bundle", DEFAULT, "--triton", "models"], [*GIVEN, *OF_ENGINES]),
+    ],
+    ids=["inspect", "compile", "triton"],
+)
+def test_what_has_no_meaning_for_a_bundle_that_is_there_is_refused_by_name(
+    mode: list[str], options: list[list[str]], in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for option in options:
+        assert cli.main([*mode, *option]) == 2
+        captured = capsys.readouterr()
+        assert (captured.out, captured.err.count("\n")) == ("", 1)
+        assert captured.err.endswith(f"; leave out {option[0]}\n")
+    assert cli.main([*mode, "weights.pth"]) == 2
+    capsys.readouterr()
     assert list(in_empty_folder.iterdir()) == []
 
 
@@ -161,6 +212,37 @@ def test_int8_that_cannot_be_is_refused_in_one_line(
     assert told in lines[-1]
     assert lines[-1].startswith("export.py: ")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("dry", [("--dry-run",), ()])
+@pytest.mark.parametrize(
+    ("calibration", "holdout", "told"),
+    [
+        ("none.json", "assets/demo/city.mp4", "none.json: no table of ranges: "),
+        ("text.json", "assets/demo/city.mp4", "text.json: no table of ranges: "),
+        ("assets/demo/city.mp4", "text.mp4", "text.mp4: not a video file that can be opened"),
+        ("text.mp4", "assets/demo/city.mp4", "text.mp4: not a video file that can be opened"),
+    ],
+)
+def test_a_table_or_clip_that_cannot_be_read_is_told_before_anything_is_traced(
+    calibration: str,
+    holdout: str,
+    told: str,
+    dry: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(ROOT)
+    for name in ("text.json", "text.mp4"):
+        (tmp_path / name).write_text("once upon a time" * 99)
+    paths = [path if "/" in path else str(tmp_path / path) for path in (calibration, holdout)]
+    asked = ["--int8", "--calib", paths[0], "--holdout", paths[1], "--out", str(tmp_path / "out")]
+    assert cli.main([*asked, *dry]) == 2
+    captured = capsys.readouterr()
+    assert told in captured.err.splitlines()[-1]
+    assert "tracing" not in captured.err
+    assert captured.out == ""
 
 
 def test_int8_for_a_library_that_has_it_for_weights_alone_is_refused_in_one_line(

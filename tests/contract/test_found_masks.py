@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from runtime import mask_choice
 from runtime.cli import main
 from runtime.frame import Frame
 from runtime.overlay import Overlay
 from runtime.video import VideoInfo
+from runtime.work import FINGERPRINT, folder_of
 from tests.clips import Clip, write_clip
 
 
@@ -77,4 +79,53 @@ def test_a_mask_that_was_given_is_not_replaced_at_all(video: Path, capsys: pytes
     arguments = ("--mask", str(own), "--mask", "auto", "--out", str(video.with_name("holiday.mkv")), "--overwrite")
     assert infer(video, *arguments) == 2
     assert f"{own}: is another file of this run already" in capsys.readouterr().err
+    assert own.read_bytes() == before
+
+
+def found_elsewhere(path: Path) -> bytes:
+    """The mask that lies there, as a run on another video would have written it."""
+    with Image.open(path) as mask:
+        words = PngInfo()
+        words.add_text("Software", mask.info["Software"])
+    Image.new("L", (64, 48)).save(path, pnginfo=words)
+    return path.read_bytes()
+
+
+def begin_work(video: Path) -> None:
+    """What a run of an earlier day left of the result that has the usual name."""
+    folder = folder_of(video.with_name(f"{video.stem}_repaired.mp4"))
+    folder.mkdir()
+    (folder / FINGERPRINT).write_text("of an earlier day")
+
+
+def test_a_run_that_has_nothing_to_go_on_with_looks_for_itself(video: Path) -> None:
+    kept = video.with_name("holiday_repaired_mask.png")
+    assert infer(video) == 0
+    first = kept.read_bytes()
+    assert found_elsewhere(kept) != first
+    video.with_name("holiday_repaired.mp4").unlink()
+    assert infer(video, "--resume") == 0
+    assert kept.read_bytes() == first
+
+
+def test_a_run_that_goes_on_keeps_the_mask_that_it_began_with(video: Path, tmp_path: Path) -> None:
+    kept = video.with_name("holiday_repaired_mask.png")
+    assert infer(video) == 0
+    began_with = found_elsewhere(kept)
+    video.with_name("holiday_repaired.mp4").unlink()
+    begin_work(video)
+    assert infer(video, "--resume", "--preview", str(tmp_path / "seen.png")) == 0
+    assert kept.read_bytes() == began_with
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["new", "begun"])
+def test_a_mask_that_a_user_drew_is_not_taken_for_one_that_was_found(
+    begun: bool, video: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = video.with_name("holiday_repaired_mask.png")
+    before = drawn(own)
+    if begun:
+        begin_work(video)
+    assert infer(video, "--mask", "auto", "--resume") == 2
+    assert f"{own}: exists already; give --overwrite" in capsys.readouterr().err
     assert own.read_bytes() == before

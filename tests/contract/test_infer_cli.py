@@ -191,6 +191,12 @@ MISTAKES: list[tuple[str, Callable[[Path], None], tuple[str, ...], str]] = [
     ("box of three", nothing, ("clip.mp4", "--box", "1,2,3"), "X,Y,W,H"),
     ("box without area", nothing, ("clip.mp4", "--box", "1,2,0,3"), "at least 1"),
     ("box outside", nothing, ("clip.mp4", "--box", "60,0,10,10"), "64x48"),
+    (
+        "boxes the other way round",
+        nothing,
+        ("clip.mp4", "--box", "0,0,9,9", "--invert-mask"),
+        "--invert-mask: has no meaning for boxes",
+    ),
     ("output is the input", nothing, ("clip.mp4", "--out", "clip.mp4", "--overwrite"), "clip.mp4"),
     ("output is the mask", nothing, ("clip.mp4", "--out", "clip_mask.png", "--overwrite"), "clip_mask.png"),
     ("output of unknown kind", nothing, ("clip.mp4", "--out", "clip.doc"), "clip.doc"),

@@ -151,9 +151,12 @@ def test_without_real_clips_or_with_a_clip_on_both_sides_it_refuses(made: Made, 
     with pytest.raises(UsageError, match=r"another name\.mp4: is among the clips of --calib too \(sha256 "):
         order_of([made.calibration], [twin], 0.1)
     with pytest.raises(UsageError, match=r"another name\.mp4: is among the clips of --calib too"):
-        add_int8(made.bundle, order_of([made.bundle.root / RANGES], [twin], 0.1), quiet)
+        order_of([made.bundle.root / RANGES], [twin], 0.1)
     with pytest.raises(UsageError, match="no such file; wanted a video"):
         order_of([tmp_path / "none.mp4"], [made.holdout], 0.1)
+    table = made.bundle.root / RANGES
+    with pytest.raises(UsageError, match="the same clip twice; name every clip once"):
+        order_of([table, made.calibration], [made.holdout], 0.1)
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="no video in it"):
         order_of([tmp_path / "empty"], [made.holdout], 0.1)

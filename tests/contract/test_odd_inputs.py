@@ -112,3 +112,19 @@ def test_times_that_start_again_are_refused(tmp_path: Path, capsys: pytest.Captu
     assert "times start again at frame 50" in said
     assert "cut the video there" in said
     assert not whole.with_name("whole_repaired.mp4").exists()
+
+
+@pytest.mark.parametrize("hole", [("--mask", "../a_mask.png"), ()], ids=["named", "beside"])
+def test_the_folder_that_one_is_in_is_repaired_beside_itself(
+    hole: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").mkdir()
+    for number in range(2):
+        Image.new("RGB", (48, 32), (90 * number, 90, 20)).save(tmp_path / "a" / f"{number}.png")
+    mask = Image.new("L", (48, 32))
+    mask.paste(255, (10, 10, 20, 20))
+    mask.save(tmp_path / "a_mask.png")
+    monkeypatch.chdir(tmp_path / "a")
+    assert main([".", *hole, "--backend", "null"]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "a_mask.png", "a_repaired"}
+    assert {path.name for path in (tmp_path / "a").iterdir()} == {"0.png", "1.png"}

@@ -46,6 +46,16 @@ def test_the_summary_names_encoder_and_masks(folder: Path, capsys: pytest.Captur
     assert line["encoder"] == "H.264 (libx264), crf 21, preset veryfast, yuv420p"
 
 
+def test_of_masks_and_boxes_the_masks_are_said_to_be_the_other_way_round(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mask = folder / "m.png"
+    Image.fromarray(255 - np.eye(64, 96, dtype=np.uint8) * 255).save(mask)
+    assert infer(folder / "a.mkv", "--mask", mask, "--invert-mask", "--box", BOX, "--json") == 0
+    (line,) = told(capsys)
+    assert line["masks"] == [f"{mask}, the other way round", f"box {BOX}"]
+
+
 def test_a_report_tells_masks_encoder_and_when_it_was_made(folder: Path) -> None:
     mask = folder / "<b>&mask.png"
     Image.new("L", (96, 64), 255).crop((0, 0, 96, 64)).save(mask)

@@ -138,6 +138,7 @@ def test_two_processes_learn_what_one_does(config: Path, tmp_path: Path) -> None
         (["--config", "nowhere.toml"], "nowhere.toml: cannot be read: No such file or directory"),
         (["--config", "{config}", "--steps", "0"], "--steps: found 0, wanted at least 1"),
         (["--config", "{config}", "--workers", "-1"], "--workers: found -1, wanted at least 0"),
+        (["--config", "{config}", "--init", "w.pth", "--resume"], "--init: a run that is resumed goes on with its own"),
         (["--config", "{config}", "--device", "abacus"], "--device abacus: "),
         (["--config", "{config}", "--device", "cuda"], "--device cuda: "),
         (["--config", "{config}", "--out", "{out}", "--resume"], "holds no latest.ckpt, so there is nothing to resume"),

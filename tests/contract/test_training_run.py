@@ -56,7 +56,8 @@ def without_times(found: list[dict[str, str]]) -> list[dict[str, str]]:
 @pytest.mark.parametrize(("cut", "method"), [(1, "adam"), (2, "adam"), (3, "adam"), (4, "adam"), (5, "muon")])
 def test_a_run_resumed_equals_a_run_left_alone(tmp_path: Path, cut: int, method: Literal["adam", "muon"]) -> None:
     """Bit for bit: networks, optimisers, average, log and best validation, wherever in whichever phase it was cut."""
-    config = replace(CONFIG, optimiser=replace(CONFIG.optimiser, method=method))
+    phases = tuple(replace(phase, forcing=0.5 if method == "muon" else 0.0) for phase in CONFIG.phases)
+    config = replace(CONFIG, optimiser=replace(CONFIG.optimiser, method=method), phases=phases)
     train(config, tmp_path / "alone", first_state(config), 6)
     train(config, tmp_path / "cut", first_state(config), 6, stop_after=[cut])
     assert checkpoints.latest(tmp_path / "cut") == cut
@@ -120,8 +121,8 @@ class BrokenFeed(WaveFeed):
 def test_broken_samples_are_counted_and_each_is_said_once(tmp_path: Path) -> None:
     config = without_critic(CONFIG)
     onlooker, log = Onlooker(), Log(tmp_path, 0, tensorboard=False)
-    Run(Setting(config, BrokenFeed(), tmp_path, HERE, onlooker), first_state(config), log).go(3, lambda: False)
-    assert [row["skipped"] for row in rows_of(tmp_path / "log.csv")] == ["1", "2", "3"]
+    Run(Setting(config, BrokenFeed(), tmp_path, HERE, onlooker), first_state(config), log).go(4, lambda: False)
+    assert [row["skipped"] for row in rows_of(tmp_path / "log.csv")] == ["1", "2", "3", "4"]  # the last of phase 2
     assert [line for line in onlooker.notes if "broken" in line] == [
         "skipped: clip 0.zip: broken",
         "skipped: clip 1.zip: broken",
@@ -222,6 +223,22 @@ def test_a_step_is_the_published_order_by_hand() -> None:
             torch.testing.assert_close(
                 mine.state_dict()[key], value, rtol=0, atol=TOLERANCE["training step", "weights"], msg=key
             )
+
+
+def test_a_forced_step_learns_what_follows_from_looking_right() -> None:
+    """Not what an unforced one learns, and the network looks for itself again when it is validated."""
+    config = without_critic(CONFIG)
+    (stretch,) = stretches(config.phases, 0, 1)
+    batch = next(WaveFeed().training(stretch, HERE))
+    losses: list[float] = []
+    for share in (0.0, 1.0):
+        trainer = Trainer(config, replace(config.phases[0], forcing=share), HERE, first_state(config))
+        losses += trainer.step(batch, 0.0)[:1].tolist() + trainer.step(batch, 0.0)[:1].tolist()
+        trainer.phase = replace(trainer.phase, forcing=0.0)
+        losses += trainer.step(batch, 0.0)[:1].tolist()
+    own, again, unforced, _, forced, last = losses
+    assert own == again == unforced == last
+    assert forced != own
 
 
 def test_half_precision_is_of_the_products_alone() -> None:

@@ -68,3 +68,37 @@ def test_one_name_is_for_one_video_and_a_folder_for_any_number(tmp_path: Path) -
 def test_two_videos_may_not_share_a_result() -> None:
     with pytest.raises(UsageError, match=r"as that of x/a\.mp4"):
         outs_of([Path("x/a.mp4"), Path("y/a.mp4")], "done/")
+
+
+@pytest.mark.parametrize(
+    ("name", "video"),
+    [
+        (".", "shots/frames"),
+        ("./.", "shots/frames"),
+        ("%05d.png", "shots/frames/%05d.png"),
+        ("..", "shots"),
+        ("../frames/..", "shots"),
+        ("../%05d.png", "shots/%05d.png"),
+    ],
+)
+def test_a_folder_that_is_named_by_dots_has_its_own_name(
+    name: str, video: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "shots" / "frames"
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    assert list(expand([name])) == [tmp_path / video]
+    beside = (tmp_path / video).parent if "%" in video else tmp_path / video
+    assert default_out(tmp_path / video) == beside.with_name(f"{beside.name}_repaired") / "%05d.png"
+
+
+def test_pictures_into_the_working_folder_go_into_a_folder_with_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert outs_of([Path("a.mp4")], "%03d.png") == [tmp_path / "%03d.png"]
+
+
+def test_a_name_that_ends_in_a_dot_is_that_folder(tmp_path: Path) -> None:
+    (tmp_path / "clip").mkdir()
+    assert list(expand([f"{tmp_path}/clip/."])) == [tmp_path / "clip"]

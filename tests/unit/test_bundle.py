@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -28,6 +29,7 @@ from runtime.bundle import (
     ScheduleRule,
     StageSpec,
     TensorSpec,
+    check_place,
     file_record,
     read_bundle,
     sealed,
@@ -96,6 +98,16 @@ def link_out(folder: Path) -> None:
     os.symlink(outside, folder / "encoder.onnx")
 
 
+def link_to_itself(folder: Path) -> None:
+    (folder / "encoder.onnx").unlink()
+    os.symlink("encoder.onnx", folder / "encoder.onnx")
+
+
+def repeat_a_key(folder: Path) -> None:
+    path = folder / MANIFEST
+    path.write_text(path.read_text().replace("{", f'{{"schema": {SCHEMA}, ', 1))
+
+
 DAMAGES: list[tuple[str, Callable[[Path], object], type[BundleError], str]] = [
     ("no folder", lambda f: f.rename(f.with_name("away")), NotABundle, "no such bundle"),
     ("no manifest", lambda f: (f / MANIFEST).unlink(), NotABundle, "no manifest.json in it"),
@@ -120,7 +132,9 @@ DAMAGES: list[tuple[str, Callable[[Path], object], type[BundleError], str]] = [
     ("empty path", lambda f: point_at(f, ""), UnsafePath, "leaves the bundle"),
     ("kernels climbing", lambda f: edit(f, lambda d: d["kernels"]["file"].update(path="../k")), UnsafePath, "leaves"),
     ("no kernels", lambda f: edit(f, lambda d: d.pop("kernels")), ManifestInvalid, "kernels: missing"),
-    ("null byte", lambda f: point_at(f, "a\0b"), UnsafePath, "leaves the bundle"),
+    ("null byte", lambda f: point_at(f, "a\0b"), ManifestInvalid, "can be printed"),
+    ("link to itself", link_to_itself, UnsafePath, "leaves the bundle"),
+    ("repeated key", repeat_a_key, ManifestInvalid, "the key 'schema' stands twice"),
     ("link out", link_out, UnsafePath, "leaves the bundle"),
     ("no file", lambda f: (f / "encoder.onnx").unlink(), FileMissing, "not there"),
     ("cut file", lambda f: (f / "encoder.onnx").write_bytes(b"a graph"), FileDamaged, "7 bytes, the manifest says 700"),
@@ -195,6 +209,27 @@ def test_an_interrupted_replacement_leaves_the_old_bundle(folder: Path) -> None:
     assert list(folder.parent.iterdir()) == [folder]
 
 
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_replacement_that_cannot_be_put_in_place_leaves_the_old_bundle(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    before = read_bundle(folder)
+    renames: list[Path] = []
+    rename = os.rename
+
+    def failing_once(source: Path, destination: Path) -> None:
+        renames.append(source)
+        if len(renames) == failing + 1:
+            raise OSError(errno.EIO, "Input/output error")
+        rename(source, destination)
+
+    monkeypatch.setattr(os, "rename", failing_once)
+    with pytest.raises(OutputError, match="cannot be written: Input/output error"), sealed(folder, replace=True):
+        pass
+    assert read_bundle(folder) == before
+    assert list(folder.parent.iterdir()) == [folder]
+
+
 def test_replacing_needs_to_be_asked_for(folder: Path) -> None:
     with pytest.raises(OutputError, match="exists already; --force replaces it"), sealed(folder):
         pass
@@ -213,3 +248,31 @@ def test_a_folder_of_something_else_is_never_replaced(tmp_path: Path) -> None:
     ):
         pass
     assert (tmp_path / "photos" / "me.jpg").read_bytes() == b"dear"
+
+
+@pytest.mark.parametrize("where", [".", "..", "../../bundle"])
+def test_the_folder_that_one_is_in_is_not_replaced(folder: Path, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "deep").mkdir()
+    (folder / "deep" / MANIFEST).write_text("{}")
+    monkeypatch.chdir(folder if where == "." else folder / "deep")
+    before = sorted(folder.parent.rglob("*"))
+    with pytest.raises(OutputError, match=rf"^{re.escape(where)}: is the working folder, or holds it; "):
+        check_place(Path(where), replace=True)
+    with pytest.raises(OutputError, match="is the working folder, or holds it"), sealed(Path(where), replace=True):
+        pytest.fail("something was begun")
+    assert sorted(folder.parent.rglob("*")) == before
+
+
+def test_a_name_that_leads_through_dots_or_a_link_is_the_folder_there(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "deep").mkdir()
+    (folder.parent / "link").symlink_to(folder)
+    monkeypatch.chdir(folder.parent)
+    for name, variant in (("bundle/deep/..", "second"), ("link", "third")):
+        manifest = replace(read_bundle(folder).manifest, variant=variant)
+        with sealed(Path(name), replace=True) as staging:
+            write_manifest(staging, manifest)
+        assert read_bundle(folder).manifest.variant == variant
+        (folder / "deep").mkdir()
+    assert {path.name for path in folder.parent.iterdir()} == {"bundle", "link"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 
 from calib.baselines import BASELINES, telea
 from calib.evaluation.network import Network, open_network
+from calib.evaluation.report import open_report
 from calib.evaluation.row import TRUTH, Figures, Group, Row, means, measure, truth_figures
 from calib.evaluation.run import Plan, evaluate
 from calib.evaluation.scene import Scene
@@ -21,6 +23,7 @@ from calib.motion import Motion
 from calib.similarity import similarity
 from runtime.bundle import DEFAULT, Bundle, Compute, read_bundle
 from runtime.device import Stream, host_array
+from runtime.errors import OutputError
 from runtime.frame import RGB, Hole
 from runtime.job import find_bundle
 from runtime.program import Program, Request, Tensors
@@ -211,3 +214,29 @@ def test_what_was_filled_is_let_go_of(tmp_path: Path) -> None:
         pass
     assert len(filled) == 3 * 2 * 2 * 2 * plan.frames
     assert max(alive) <= 2 * plan.frames  # the method before is compared while this one begins
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PermissionError(errno.EACCES, "Permission denied", "/elsewhere/clip.mp4"),
+        BrokenPipeError(errno.EPIPE, "Broken pipe"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_is_not_of_the_report_is_not_taken_for_it(error: OSError, tmp_path: Path) -> None:
+    with pytest.raises(type(error)) as caught, open_report(tmp_path / "report"):
+        raise error
+    assert caught.value is error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_that_cannot_be_written_is_told_by_its_name(tmp_path: Path) -> None:
+    with (
+        pytest.raises(OutputError, match=r"report: cannot be written: Is a directory"),
+        open_report(tmp_path / "report") as report,
+    ):
+        (next(tmp_path.iterdir()) / "rows.csv").mkdir()
+        assert report is not None
+        report.finish("A title", (), (), ())
+    assert list(tmp_path.iterdir()) == []

@@ -15,7 +15,9 @@ from PIL import Image
 from runtime._video import still
 from runtime._video.still import Still, Undecodable, is_mirrored
 from runtime.errors import InputError, VidmendError
-from runtime.video import open_reader
+from runtime.masks import Request, open_masks
+from runtime.video import open_reader, probe
+from tests.clips import Clip, write_clip
 
 SIZES = [(0, 0), (1, 1 << 16), (16_000, 16_000), (60_000, 60_000), ((1 << 31) - 1,) * 2, ((1 << 32) - 1,) * 2]
 
@@ -99,3 +101,44 @@ def test_a_file_that_is_larger_than_any_picture_is_not_read(tmp_path: Path) -> N
         stream.truncate(1 << 40)  # with a hole, which takes no room
     with pytest.raises(InputError, match="more than the 2 GiB of the largest picture"):
         open_reader(tmp_path)
+
+
+def short_header() -> bytes:
+    return picture("PNG")[:8] + chunk(b"IHDR", bytes(5))
+
+
+def damaged_orientation() -> bytes:
+    data = picture("PNG")
+    return data[:33] + chunk(b"eXIf", b"once upon a time") + data[33:]
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def second_page_without_a_size() -> bytes:
+    data = bytearray(picture("TIFF"))
+    (table,) = struct.unpack_from("<I", data, 4)
+    (entries,) = struct.unpack_from("<H", data, table)
+    struct.pack_into("<I", data, table + 2 + 12 * entries, len(data))
+    return bytes(data) + bytes(6)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (short_header, "Truncated IHDR chunk"),
+        (damaged_orientation, "not a TIFF file"),
+        (second_page_without_a_size, "Missing dimensions"),
+    ],
+)
+def test_a_mask_with_a_damaged_header_is_refused_in_one_line(
+    make: Callable[[], bytes], says: str, tmp_path: Path
+) -> None:
+    video = write_clip(tmp_path / "video.mp4", Clip(96, 48, 2))
+    path = tmp_path / "m.png"
+    path.write_bytes(make())
+    with pytest.raises(InputError) as caught:
+        open_masks(Request((path,)), probe(video))
+    assert str(caught.value).startswith(f"{path}: mask cannot be read: {says}")
+    assert "\n" not in str(caught.value)

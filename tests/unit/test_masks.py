@@ -270,3 +270,12 @@ def test_the_mask_beside_a_video_is_found_in_order_of_preference(tmp_path: Path)
     for name in ("holiday_mask.mp4", "holiday_mask.png", "holiday_mask"):  # the later the better
         (tmp_path / name).touch() if "." in name else (tmp_path / name).mkdir()
         assert find_mask_beside(video) == tmp_path / name
+
+
+@pytest.mark.parametrize("video", ["fr.v2", "fr.v2/%05d.png"])
+def test_the_mask_beside_pictures_has_the_whole_name_of_their_folder(tmp_path: Path, video: str) -> None:
+    (tmp_path / "fr.v2").mkdir()
+    (tmp_path / "fr_mask").mkdir()  # another clip's
+    assert find_mask_beside(tmp_path / video) is None
+    (tmp_path / "fr.v2_mask").mkdir()
+    assert find_mask_beside(tmp_path / video) == tmp_path / "fr.v2_mask"

@@ -66,6 +66,14 @@ def test_what_follows_the_motion_does_not_flicker() -> None:
     assert warping_error([picture, moved], [np.zeros_like(motion)], [hole, hole]) > 0
 
 
+@pytest.mark.parametrize("flow", [(0.5, 0.0), (-0.5, 0.25), (1.4, -0.7)])
+def test_an_even_picture_does_not_flicker_at_its_edges_either(flow: tuple[float, float]) -> None:
+    motion = np.broadcast_to(np.float32(flow), (8, 12, 2))
+    hole = np.ones((8, 12), np.bool_)
+    even = np.full((8, 12, 3), 200, np.uint8)
+    assert warping_error([even, even], [motion], [hole, hole]) == pytest.approx(0, abs=TOLERANCE["metrics", "levels"])
+
+
 def test_a_warping_error_is_counted_in_levels_inside_the_later_hole() -> None:
     hole = np.zeros((4, 6), np.bool_)
     hole[1:3, 1:3] = True

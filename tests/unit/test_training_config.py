@@ -55,7 +55,8 @@ def test_every_kind_of_value_is_read(tmp_path: Path) -> None:
         ("", "phases: missing key"),
         ("phases = []", "phases: found none, wanted at least one"),
         (f"sed = 1\n{PHASE}", "sed: unknown key, wanted one of phases, seed, model"),
-        (f"[optimiser]\nlr = 1\n{PHASE}", "optimiser.lr: unknown key, wanted one of rate"),
+        (f"[optimiser]\nlr = 1\n{PHASE}", "optimiser.lr: unknown key, wanted one of method, rate"),
+        (f"seed = 99999999999999999999\n{PHASE}", "seed: found 99999999999999999999, wanted at most 4294967294"),
         (f"[optimiser]\nrate = '1'\n{PHASE}", "optimiser.rate: found '1', wanted a number"),
         (f"[optimiser]\nrate = nan\n{PHASE}", "optimiser.rate: found nan, wanted at least 0"),
         (f"[optimiser]\nrate = inf\n{PHASE}", "optimiser.rate: found inf, wanted at most 1"),
@@ -98,6 +99,11 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
         (f"{PHASE}patches = ['24x12', '8x4', '4x2', '7x1']", "wanted 4 that divide 24x12, the features of 96x48"),
         (f"[model]\nvariant = 'tall'\n{PHASE}", "model: model 'sttn' has no variant 'tall'; there are: small"),
         (f"[model]\nname = 'x'\n{PHASE}", "model: no model 'x'; there are: "),
+        (
+            f"{PHASE}{PHASE}patches = ['24x12', '12x12', '4x2', '2x1']",
+            "phases.patches: two phases of 96x48 have different ones, wanted the same",
+        ),
+        (f"[speed]\ncompile = true\n{PHASE}forcing = 0.5\n", "phases.forcing: cannot be used with speed.compile"),
     ],
 )
 def test_a_network_that_cannot_be_is_refused_before_anything_is_read(tmp_path: Path, text: str, complaint: str) -> None:

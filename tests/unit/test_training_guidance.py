@@ -14,27 +14,13 @@ from torch import Tensor
 
 from models._spec import Size
 from models.sttn import PatchAttention, Sttn, official_patches
+from tests.guided import boxes, pictures
 from tests.tiny import MASKED, SIZE, TINY, tiny_network
 from tests.tolerances import TOLERANCE
 from training.guidance import SHARPNESS, UNSEEN, Goal, Guide, attention_goals, divergence
 
 PATCHES = official_patches(SIZE)
 DOUBLE, FLOAT = TOLERANCE["guidance", "double"], TOLERANCE["guidance", "float"]
-
-
-def pictures(clips: int, frames: int, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.rand(clips, frames, 3, SIZE.height, SIZE.width, generator=generator) * 2 - 1
-
-
-def boxes(clips: int, frames: int) -> Tensor:
-    """A hole in every frame, elsewhere in each, at places that no patch fits."""
-    masks = torch.zeros(clips, frames, 1, SIZE.height, SIZE.width)
-    for clip in range(clips):
-        for frame in range(frames):
-            left = 6 + 21 * frame + 5 * clip
-            masks[clip, frame, 0, 7:31, left : left + 26] = 1
-    return masks
 
 
 def goal_by_loops(frames: Tensor, masks: Tensor, patch: Size) -> tuple[np.ndarray, np.ndarray]:

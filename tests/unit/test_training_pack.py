@@ -102,8 +102,12 @@ def test_davis_is_packed_by_its_lists(tmp_path: Path, capsys: pytest.CaptureFixt
     (davis / "ImageSets" / "2017" / "train.txt").write_text("bear\nbus\n")
     assert run(capsys, tmp_path / "out", davis)[0] == 0
     assert lengths_in(tmp_path / "out") == {"bear": 2, "bus": 3}
+    code, _, said = run(capsys, tmp_path / "out", davis, "--split", "test")
+    assert code == 2
+    assert f"{davis / 'ImageSets' / '2017'}: no list of the split 'test'; wanted test.txt or val.txt" in said
+    (davis / "ImageSets" / "2017" / "val.txt").write_text("camel\n")  # as the trainval download calls it
     assert run(capsys, tmp_path / "out", davis, "--split", "test")[0] == 0
-    assert lengths_in(tmp_path / "out", "test") == {"bear": 2, "bus": 3, "camel": 4}  # no list of that name: all
+    assert lengths_in(tmp_path / "out", "test") == {"camel": 4}
 
 
 def test_youtube_vos_is_packed_by_its_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,76 @@
+"""What a run is told before its first step: held-out clips, checkpoints and settings that do not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from models._spec import Size
+from models.sttn import SPEC
+from runtime.errors import CheckpointError, InputError
+from tests.trained import CONFIG, HERE, Onlooker, WaveFeed, add_tiny_variant, train
+from training import checkpoints
+from training.cli import differences
+from training.log import Log
+from training.loop import Run, Setting
+from training.sample import Batch
+from training.state import check_state, first_state, judged_alike
+
+
+@pytest.fixture(autouse=True)
+def _tiny_variant(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
+    add_tiny_variant(monkeypatch)
+
+
+@dataclass
+class ShortFeed(WaveFeed):
+    """Has clips to train on and none to hold out."""
+
+    def validation(self, size: Size) -> Iterator[Batch]:
+        """See `Feed`."""
+        raise InputError(f"held-out.zip: 5 frames, the sample takes 8 at {size}")
+
+
+def test_held_out_clips_that_cannot_be_used_end_the_run_before_its_first_step(tmp_path: Path) -> None:
+    onlooker, log = Onlooker(), Log(tmp_path, 0, tensorboard=False)
+    run = Run(Setting(CONFIG, ShortFeed(), tmp_path, HERE, onlooker), first_state(CONFIG), log)
+    with pytest.raises(InputError, match="the sample takes 8 at 48x48"):
+        run.go(6, lambda: False)
+    assert onlooker.steps == []
+
+
+@pytest.mark.parametrize("change", ["network", "critic"])
+def test_another_network_is_not_resumed(tmp_path: Path, change: str) -> None:
+    train(CONFIG, tmp_path, first_state(CONFIG), 2)
+    state = checkpoints.read(tmp_path, SPEC, adversarial=True)
+    check_state(CONFIG, state, tmp_path)
+    wider = replace(CONFIG, objective=replace(CONFIG.objective, discriminator_channels=8))
+    other = replace(CONFIG, model=replace(CONFIG.model, variant="small"))
+    named = {"network": (other, "gen"), "critic": (wider, "dis")}[change]
+    with pytest.raises(CheckpointError, match=rf"{named[1]}_00002\.pth: does not fit the network: .* wanted \("):
+        check_state(named[0], state, tmp_path)
+
+
+def test_validations_are_compared_where_they_are_of_the_same_samples() -> None:
+    before = CONFIG.described()
+    more = replace(CONFIG, validation=replace(CONFIG.validation, samples=3)).described()
+    faster = replace(CONFIG, optimiser=replace(CONFIG.optimiser, rate=1.0)).described()
+    by_phase = replace(CONFIG, validation=replace(CONFIG.validation, size=None))
+    larger = replace(by_phase, phases=(CONFIG.phases[0], replace(CONFIG.phases[1], size=Size(96, 96))))
+    assert judged_alike(before, before)
+    assert judged_alike(None, before)
+    assert judged_alike(before, faster)
+    assert not judged_alike(before, more)
+    assert not judged_alike(by_phase.described(), larger.described())
+
+
+def test_a_key_that_an_earlier_program_did_not_know_is_no_difference() -> None:
+    now, plain = CONFIG.described(), CONFIG.plain().described()
+    before = {key: text for key, text in now.items() if "forcing" not in key}
+    forced = replace(CONFIG, phases=(replace(CONFIG.phases[0], forcing=0.5), CONFIG.phases[1])).described()
+    assert differences(before, now, plain) == ""
+    assert differences(None, now, plain) == ""
+    assert differences(before, forced, plain) == "phases[0].forcing was 0.0, is 0.5"

@@ -188,7 +188,7 @@ def test_hdr_leaves_as_hdr(tmp_path: Path, colour: tuple[int, int, int, int], na
 
 def test_what_a_container_says_of_the_mastering_is_kept_where_the_codec_has_no_words(tmp_path: Path) -> None:
     """FFV1 does not tell, Matroska does; a stream of the same codec takes over what the source's container says."""
-    clip = Clip(frames=2, codec="libx265", pix_fmt="yuv420p10le", colour=HDR10, options=(("x265-params", GRADED),))
+    clip = Clip(frames=4, codec="libx265", pix_fmt="yuv420p10le", colour=HDR10, options=(("x265-params", GRADED),))
     graded = write_clip(tmp_path / "v.mp4", clip)
     said = tmp_path / "said.mkv"
     with av.open(str(graded)) as source, av.open(str(said), "w") as output:

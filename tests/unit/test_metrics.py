@@ -68,7 +68,7 @@ def test_what_follows_the_motion_does_not_flicker() -> None:
 
 @pytest.mark.parametrize("flow", [(0.5, 0.0), (-0.5, 0.25), (1.4, -0.7)])
 def test_an_even_picture_does_not_flicker_at_its_edges_either(flow: tuple[float, float]) -> None:
-    motion = np.broadcast_to(np.float32(flow), (8, 12, 2))
+    motion = np.broadcast_to(np.array(flow, np.float32), (8, 12, 2))
     hole = np.ones((8, 12), np.bool_)
     even = np.full((8, 12, 3), 200, np.uint8)
     assert warping_error([even, even], [motion], [hole, hole]) == pytest.approx(0, abs=TOLERANCE["metrics", "levels"])

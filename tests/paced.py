@@ -139,7 +139,7 @@ def with_int8(source: Path, folder: Path) -> Bundle:
     def narrowed(stage: StageSpec) -> StageSpec:
         graph = shutil.copy(opened.file(stage, "onnx"), folder / f"{stage.name}.int8.onnx")
         record = file_record(folder, Path(graph))
-        return replace(stage, typed=(TypedGraph("int8", record, (), opened.manifest.parity[0]),))
+        return replace(stage, typed=(TypedGraph("int8", record, (), opened.manifest.parity[0], ranges=record),))
 
     write_manifest(folder, replace(opened.manifest, stages=tuple(map(narrowed, opened.manifest.stages))))
     return read_bundle(folder)

@@ -100,8 +100,8 @@ def _beside(clip: Path, wanted: Wanted) -> list[Hole]:
         count = wanted.frames if masks.frames is None else min(wanted.frames, masks.frames)
         found = [masks.read(index, 0.0) for index in range(count)]  # only boxes have times
     empty = np.zeros((wanted.height, wanted.width), np.bool_)
-    upright = (hole if hole is None else np.rot90(hole, info.turns) for hole in found)
-    return [empty if hole is None else spread(hole, wanted.width, wanted.height) for hole in upright]
+    size = wanted.width, wanted.height
+    return [empty if hole is None else spread(np.rot90(hole, info.turns), *size) for hole in found]
 
 
 def _find(clip: Path) -> Path:

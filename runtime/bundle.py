@@ -205,15 +205,14 @@ def _swap(staging: Path, destination: Path) -> None:
         os.rename(staging, destination)
         return
     retired = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", suffix=".old", dir=destination.parent))
+    old = retired / "bundle"
     try:
-        os.rename(destination, retired / "bundle")
-        try:
-            os.rename(staging, destination)
-        except BaseException:
-            os.rename(retired / "bundle", destination)
-            raise
+        os.rename(destination, old)
+        os.rename(staging, destination)
     except BaseException:
-        retired.rmdir()  # empty again
+        if old.exists():
+            os.rename(old, destination)
+        retired.rmdir()
         raise
     shutil.rmtree(retired, ignore_errors=True)
 

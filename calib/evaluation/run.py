@@ -36,6 +36,15 @@ class Plan:
     width: int  # at which everything is filled and measured
     height: int
 
+    @property
+    def lent(self) -> tuple[tuple[Path, Path], ...]:
+        """Every clip with the one that lends it masks: the next, the last the first."""
+        return tuple(zip(self.clips, (*self.clips[1:], *self.clips[:1]), strict=True))
+
+    def wanted(self, clip: Path, lender: Path, frames: int) -> Wanted:
+        """What masks the first `frames` frames of a clip get."""
+        return Wanted(clip, lender, frames, self.width, self.height, self.seed)
+
     def total(self, methods: int) -> int | None:
         """Frames that `methods` ways fill together; None where a clip does not tell its length."""
         total = 0
@@ -68,11 +77,10 @@ def evaluate(
     """
     counter = _Counter(progress, plan.total(len(methods)))
     check_masks(plan.masks, plan.clips)
-    lenders = (*plan.clips[1:], plan.clips[0])
-    for name, clip, lender in zip(names_of(plan.clips), plan.clips, lenders, strict=True):
+    for name, (clip, lender) in zip(names_of(plan.clips), plan.lent, strict=True):
         for kind in plan.scenes:
             scene = SCENES[kind].make(clip, (plan.width, plan.height), plan.frames)
-            wanted = Wanted(clip, lender, len(scene.pictures), plan.width, plan.height, plan.seed)
+            wanted = plan.wanted(clip, lender, len(scene.pictures))
             for masks in plan.masks:
                 yield _Bench(name, kind, masks, scene, holes_of(masks, wanted)).measured(methods, features, counter)
 
@@ -86,14 +94,12 @@ def check(plan: Plan, progress: Progress) -> None:
     for clip in plan.clips:
         probe(clip)
     check_masks(plan.masks, plan.clips)
-    lenders = (*plan.clips[1:], plan.clips[0])
-    pairs = zip(plan.clips, lenders, strict=True)
-    for clip, lender in counted(pairs, "reading the clips", len(plan.clips), progress):
+    for clip, lender in counted(plan.lent, "reading the clips", len(plan.clips), progress):
         with open_reader(clip) as reader:
             length = sum(1 for _ in islice(reader, plan.frames))
         for kind, masks in product(plan.scenes if length else (), plan.masks):
             frames = min(length, SCENES[kind].most_frames)
-            holes_of(masks, Wanted(clip, lender, frames, plan.width, plan.height, plan.seed))
+            holes_of(masks, plan.wanted(clip, lender, frames))
 
 
 class _Counter:

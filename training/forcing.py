@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.sttn import Look, PatchAttention, Sttn, attend
+from models.sttn import Look, PatchAttention, Sttn
 from training.guidance import Goal, attention_goals
 
 _STREAM = 1  # samples draw from the seed and their number, and in a first phase of single samples that is the step
@@ -30,16 +30,17 @@ def forced(network: Sttn, blocks: int, frames: Tensor, masks: Tensor) -> Generat
     run with.  Patches without a hole, and other blocks, attend as ever.
     """
     first = [each for each in network.transformer.modules() if isinstance(each, PatchAttention)][:blocks]
+    looks = [each.look for each in first]
     if first:
         biases = network.biases(masks.flatten(0, 1), frames.shape[0])
         goals = attention_goals(frames, masks, network.geometry.patches, biases, SHARPNESS)
         for attention in first:
-            attention.look = _as_told(goals)
+            attention.look = _as_told(goals, attention.look)
     try:
         yield
     finally:
-        for attention in first:
-            attention.look = attend
+        for attention, look in zip(first, looks, strict=True):
+            attention.look = look
 
 
 def blocks_forced(share: float, blocks: int, seed: int, step: int) -> int:
@@ -51,9 +52,9 @@ def blocks_forced(share: float, blocks: int, seed: int, step: int) -> int:
     return int(generator.integers(1, blocks, endpoint=True)) if generator.random() < share else 0
 
 
-def _as_told(goals: tuple[Goal, ...]) -> Look:
+def _as_told(goals: tuple[Goal, ...], before: Look) -> Look:
     def look(scores: Tensor, head: int) -> Tensor:
-        goal, own = goals[head], attend(scores, head)
+        goal, own = goals[head], before(scores, head)
         return torch.where(goal.weight.unsqueeze(2) > 0, goal.attention.to(own.dtype), own)
 
     return look

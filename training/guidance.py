@@ -7,16 +7,15 @@ keys are told directly, for every patch that has a hole, which patches of the cl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
+from torch import Tensor
 
 from models._spec import Size
-from models.sttn import SCALE, PatchAttention, Sttn, attention_scores, patchify
+from models.sttn import SCALE, Look, PatchAttention, Sttn, patchify
 
 SHARPNESS = 0.02  # mean squared difference, of pictures in [-1, 1], that makes a patch e times less worth looking at
 UNSEEN = 1.0  # what a patch counts as different where it does not show the place: about as much as any other picture
@@ -33,23 +32,22 @@ class Goal:
 class Guide:
     """Reads the scores of a network's attention while it runs, and says how far they are from the goal.
 
-    The network runs as ever; hooks keep the queries and keys of the last forward pass until `loss` takes them.
+    The network runs as ever; the scores of the last forward pass are kept until `loss` takes them.
     """
 
     def __init__(self, network: Sttn) -> None:
         self._network = network
-        self._queries: list[Tensor] = []  # of all blocks that ran, in order, [clips*T, C, h, w]
-        self._keys: list[Tensor] = []
-        self._hooks: list[RemovableHandle] = []
+        self._kept: list[tuple[int, Tensor]] = []  # head and scores, of all blocks that ran, in order
+        self._before: list[tuple[PatchAttention, Look]] = []
         for module in network.transformer.modules():
             if isinstance(module, PatchAttention):
-                self._hooks.append(module.query_embedding.register_forward_hook(_keep_in(self._queries)))
-                self._hooks.append(module.key_embedding.register_forward_hook(_keep_in(self._keys)))
+                self._before.append((module, module.look))
+                module.look = _keeping(module.look, self._kept)
 
     def close(self) -> None:
         """Let the network go."""
-        for hook in self._hooks:
-            hook.remove()
+        for attention, look in self._before:
+            attention.look = look
 
     def loss(self, frames: Tensor, masks: Tensor, hole_share: Tensor | None = None) -> Tensor:
         """Mean over blocks and heads of KL(goal || attention), in nats, over patches weighted by their holes; scalar.
@@ -66,25 +64,20 @@ class Guide:
 
         They can be taken once; `frames` and `masks` as in `loss`.
         """
-        clips, patches = frames.shape[0], self._network.geometry.patches
-        biases = self._network.biases(masks.flatten(0, 1), clips)
-        goals = attention_goals(frames, masks, patches, biases)
-        kept = list(zip(self._queries, self._keys, strict=True))
-        self._queries.clear()
-        self._keys.clear()
-        for block in kept:
-            parts = zip(*(each.float().chunk(len(patches), 1) for each in block), strict=True)
-            for head, (query, key) in enumerate(parts):
-                patch = patches[head]
-                scores = attention_scores(patchify(query, patch, clips), patchify(key, patch, clips))
-                yield head, scores + biases[head] if biases else scores, goals[head]
+        biases = self._network.biases(masks.flatten(0, 1), frames.shape[0])
+        goals = attention_goals(frames, masks, self._network.geometry.patches, biases)
+        kept = self._kept.copy()
+        self._kept.clear()
+        for head, scores in kept:
+            yield head, scores, goals[head]
 
 
-def _keep_in(kept: list[Tensor]) -> Callable[[nn.Module, object, Tensor], None]:
-    def hook(_module: nn.Module, _inputs: object, output: Tensor) -> None:
-        kept.append(output)
+def _keeping(look: Look, kept: list[tuple[int, Tensor]]) -> Look:
+    def keep_and_look(scores: Tensor, head: int) -> Tensor:
+        kept.append((head, scores))
+        return look(scores, head)
 
-    return hook
+    return keep_and_look
 
 
 @torch.no_grad()
@@ -138,7 +131,9 @@ def divergence(scores: Tensor, goal: Goal, share: Tensor | None = None) -> Tenso
 
     `share` stands for the mean weight.
     """
-    difference = goal.attention.clamp_min(torch.finfo(torch.float32).tiny).log() - torch.log_softmax(scores, 2)
-    each = (goal.attention * difference).sum(2)
+    holed = goal.weight.flatten().nonzero().squeeze(1)  # most patches have no hole, and count nothing
+    wanted, own, weight = (each.flatten(0, 1).index_select(0, holed) for each in (goal.attention, scores, goal.weight))
+    difference = wanted.clamp_min(torch.finfo(torch.float32).tiny).log() - torch.log_softmax(own.float(), 1)
+    each = (wanted * difference).sum(1)
     mean = goal.weight.mean() if share is None else share
-    return (each * goal.weight).mean() / mean.clamp_min(torch.finfo(torch.float32).tiny)
+    return (each @ weight) / goal.weight.numel() / mean.clamp_min(torch.finfo(torch.float32).tiny)

@@ -14,7 +14,7 @@ from tests.guided import boxes, pictures
 from tests.tiny import SIZE, tiny_network
 from tests.tolerances import TOLERANCE
 from training.forcing import SHARPNESS, blocks_forced, forced
-from training.guidance import attention_goals
+from training.guidance import Guide, attention_goals
 
 
 def attentions(network: Sttn) -> list[PatchAttention]:
@@ -90,6 +90,23 @@ def test_blocks_beyond_the_first_look_for_themselves_and_nothing_of_it_stays() -
     assert not torch.equal(one[0], own[0])
     assert not torch.equal(one[1], two[1])
     assert all(torch.equal(a, b) for a, b in zip(seen_by(network, frames, masks), own, strict=True))
+
+
+def test_a_guide_measures_what_a_forced_block_would_have_looked_at_and_goes_on_afterwards() -> None:
+    network, frames, masks = tiny_network(), pictures(1, 3), boxes(1, 3)
+    guide = Guide(network)
+    seen_by(network, frames, masks)
+    own = [scores for _, scores, _ in guide.looks(frames, masks)]
+    with forced(network, 2, frames, masks):
+        seen_by(network, frames, masks)
+    under_force = [scores for _, scores, _ in guide.looks(frames, masks)]
+    seen_by(network, frames, masks)
+    afterwards = [scores for _, scores, _ in guide.looks(frames, masks)]
+    heads = len(network.geometry.patches)
+    assert len(own) == len(under_force) == 2 * heads
+    assert all(torch.equal(a, b) for a, b in zip(own[:heads], under_force[:heads], strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(own[heads:], under_force[heads:], strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(own, afterwards, strict=True))
 
 
 def test_no_block_forced_is_the_network_as_it_is() -> None:

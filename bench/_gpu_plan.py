@@ -18,7 +18,7 @@ _EXPORT = (*_RUN, "torch", "onnx", "onnxruntime", "polygraphy", "safetensors")
 _COMPILE = ("numpy", "rich")
 _TESTS = ("numpy", "pycuda", "pytest", "hypothesis")
 _KERNELS = "test_kernels*.py"  # of tests/gpu, what the sanitizer watches
-_NO_GPU = "no NVIDIA GPU answers here (nvidia-smi); --prepare DIR makes what a GPU machine needs"
+_NO_GPU = "no NVIDIA GPU answers here; --prepare DIR makes what a GPU machine needs"
 
 
 @dataclass(frozen=True, slots=True)

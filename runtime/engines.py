@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -97,20 +98,28 @@ def why_not(bundle: Bundle, stage: StageSpec, engine: EngineRecord, machine: Mac
     return next(_obstacles(bundle, stage, engine, machine), None)
 
 
-def short_of(bundle: Bundle, stage: StageSpec, engine: EngineRecord, machine: Machine) -> str | None:
-    """What windows of the bundle's own schedule the engine does not take, and what to do; None: it takes all."""
+def short_of(
+    bundle: Bundle, stage: StageSpec, engine: EngineRecord, machine: Machine, longest: float | None = None
+) -> str | None:
+    """What windows of a run the engine does not take, and what to do; None: it takes all.
+
+    `longest` is the most frames of one, infinite where they grow with the clip; None: as the bundle's schedule has it.
+    """
     rule = bundle.manifest.schedule
-    full = rule.targets + rule.references
+    full = rule.targets + rule.references if longest is None else longest
     taken = [engine.shapes[name] for name in _windows(stage) if engine.shapes.get(name)]
     least = max((shape[0][0] for shape in taken), default=1)
     most = min((shape[-1][0] for shape in taken), default=full)
     if rule.fixed or least <= 1 <= full <= most:
         return None
-    compile_it = f"Compile for a range: {rebuild_command(bundle, machine)}, export" if machine.ranges else "Export"
-    cure = f"{compile_it} with --frames {rule.targets}+{rule.references}"
     name = f"{bundle.root}: {engine.file.path}"
+    if math.isinf(full):
+        return f"{name} takes windows of {most} frames or fewer, and those of this schedule grow with the clip"
+    range_of_all = rebuild_command(bundle, machine, int(full))
+    compile_it = f"Compile for a range: {range_of_all}, export" if machine.ranges else "Export"
+    cure = f"{compile_it} with --frames {rule.targets}+{rule.references}"
     if most < full:
-        return f"{name} takes windows of {most} frames or fewer, and a full one has {full}. {cure}"
+        return f"{name} takes windows of {most} frames or fewer, and a full one has {full:.0f}. {cure}"
     return (
         f"{name} takes windows of {least} frames or more, and a short scene has fewer. {cure}, or have it all the "
         f"same: --backend {machine.target}"
@@ -127,17 +136,18 @@ def remedy(bundle: Bundle, machine: Machine) -> str:
     return f"Build one: {rebuild_command(bundle, machine)}; or: {otherwise}."
 
 
-def rebuild_command(bundle: Bundle, machine: Machine) -> str:
+def rebuild_command(bundle: Bundle, machine: Machine, longest: int | None = None) -> str:
     """The command that compiles the bundle's own graphs for this machine, engines for other GPUs kept.
 
-    For all windows of the bundle's own schedule, the short ones of short scenes too, where that is possible.
+    For all windows up to `longest`, the short ones of short scenes too, where that is possible; None: up to those of
+    the bundle's own schedule.
     """
     command = ["python", "export.py", "--compile", str(bundle.root), "--target", machine.target]
     if machine.portable and machine.capability is not None:
         command += ["--compute-capabilities", machine.capability]
     rule = bundle.manifest.schedule
     if machine.ranges and not rule.fixed:
-        full = rule.targets + rule.references
+        full = longest or rule.targets + rule.references
         command += ["--frames-range", f"1,{full},{full}"]
     return shlex.join(command)
 

@@ -20,7 +20,7 @@ from runtime.outlook import Outlook, look, replaced
 from runtime.plural import plural
 from runtime.progress import Progress
 from runtime.report import ReportData, Samples, write_report
-from runtime.session import Restored, Session, precision_of
+from runtime.session import Restored, Session, longest_of, precision_of
 from runtime.summary import Summary
 from runtime.video import FrameReader, FrameWriter, copy_video, copyable, open_work, open_writer
 from runtime.work import noted
@@ -54,7 +54,8 @@ class _Run:
         self._reader = reader
         self._progress = progress
         begun_on = runs_on(noted(job.out)) if job.resume else ""
-        search = backends.Search(job.settings.threads, bool(outlook.regions), begun_on, progress)
+        longest = longest_of(outlook.bundle, job.settings)
+        search = backends.Search(job.settings.threads, bool(outlook.regions), longest, begun_on, progress)
         precision = precision_of(outlook.bundle, job.settings)
         self._cuts = open_cuts(job.cuts, outlook.info) if outlook.regions else no_cuts()
         self._resumed = 0

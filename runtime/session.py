@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -209,6 +210,12 @@ def precision_of(bundle: Bundle, settings: Settings) -> Precision:
     """As asked, but exact where the schedule is the published protocol's."""
     schedule = make_schedule(settings.schedule, bundle.manifest.schedule, settings.quality)
     return "fp32" if schedule.to_the_letter else settings.precision
+
+
+def longest_of(bundle: Bundle, settings: Settings) -> float:
+    """The most frames that a window of the run has; infinite where that hangs on the clip."""
+    window = make_schedule(settings.schedule, bundle.manifest.schedule, settings.quality).full_window
+    return math.inf if window is None else sum(window)
 
 
 def _joined(filled: Iterable[Filled], waiting: WaitingFrames, first: int) -> Iterator[Painted]:

@@ -23,11 +23,17 @@ class Source:
 
 
 def find_sources(
-    bundle: Bundle, backend: Backend, arithmetic: Arithmetic, *, every_window: bool = False
+    bundle: Bundle,
+    backend: Backend,
+    arithmetic: Arithmetic,
+    *,
+    every_window: bool = False,
+    longest: float | None = None,
 ) -> Mapping[str, Source]:
     """By stage, what `backend` opens; one type for all of them, since no stage converts what another one gives.
 
-    `every_window` refuses engines that would stop in the middle of a clip, where a scene is short.  Raises
+    `every_window` refuses engines that would stop in the middle of a clip, where a scene is short or a window has more
+    frames than they take: at most `longest`, as in `engines.short_of`.  Raises
     `EngineUnfit` with the reason and what to do when it runs engines and none fits, else a `BundleError`.
     """
     machine = backend.machine()
@@ -36,7 +42,7 @@ def find_sources(
     exact: tuple[Compute, ...] = ("float32",)
     chosen = engines.choose_all(bundle, machine, exact if arithmetic.precision == "fp32" else engines.ANY_TYPE)
     for stage in bundle.manifest.stages if every_window else ():
-        if reason := engines.short_of(bundle, stage, chosen[stage.name], machine):
+        if reason := engines.short_of(bundle, stage, chosen[stage.name], machine, longest):
             raise EngineUnfit(reason)
     return {
         name: Source(bundle.checked(engine.file), engine.compute, engines.unverified(engine))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,6 +65,8 @@ class Setting:
     plan: Callable[[dict[str, Any]], None] | None = None  # a change to the encoder's plan, unknown to the manifest
     version: str | None = None  # of the library here; None: the one that built
     memory_bytes: int = 1 << 30  # of the GPU
+    sizes: Mapping[str, int] = field(default_factory=lambda: {"B": 1})  # that never change in the program
+    opened: Callable[[FakeTensorRt], object] = lambda _: None  # called as soon as the program is open, or is not
 
 
 @contextmanager
@@ -86,7 +88,7 @@ def bench(root: Path, setting: Setting | None = None) -> Generator[Bench, None, 
             request = Request(
                 path,
                 stage,
-                {"B": 1},
+                setting.sizes,
                 "auto",
                 setting.build.compute,
                 setting.cuda_graph,
@@ -95,7 +97,10 @@ def bench(root: Path, setting: Setting | None = None) -> Generator[Bench, None, 
                 at_end=at_end.append,
                 allocate=device.allocate,
             )
-            program = backend.open(request)
+            try:
+                program = backend.open(request)
+            finally:
+                setting.opened(library)
             yield Bench(library, device, stream, program, driver, notes)
             for call in (*at_rest, *at_end):
                 call()

@@ -31,6 +31,7 @@ from tests.stand_in_driver import (
     DriverEvent,
     DriverStream,
     Error,
+    EventFlags,
     FakeStream,
     OutOfMemory,
     PinnedAllocation,
@@ -77,7 +78,8 @@ class FakeCuda:
             "Device": lambda number: DriverDevice(self),
             "Context": DriverContexts(self),
             "Stream": lambda flags=0: DriverStream(self, flags),
-            "Event": lambda flags=0: DriverEvent(self),
+            "Event": lambda flags=0: DriverEvent(self, flags),
+            "event_flags": EventFlags,
             "mem_alloc": lambda size: DeviceAllocation(self, size),
             "pagelocked_empty": self._pinned,
             "memcpy_dtod_async": lambda to, of, size, stream: stream.put(

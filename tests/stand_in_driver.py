@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from enum import IntFlag
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -136,11 +137,21 @@ class _Recorded:
         self.passed.set()
 
 
+class EventFlags(IntFlag):
+    """pycuda.driver.event_flags."""
+
+    DEFAULT = 0
+    BLOCKING_SYNC = 1
+    DISABLE_TIMING = 2
+
+
 class DriverEvent(_Owning):
     """pycuda.driver.Event; recorded again it stands for the later point."""
 
-    def __init__(self, cuda: FakeCuda) -> None:
+    def __init__(self, cuda: FakeCuda, flags: int) -> None:
         cuda.need_context()
+        if not flags & EventFlags.BLOCKING_SYNC:
+            cuda.owned.fault("event: whoever waits for it spins")
         self._cuda = cuda
         self.last: _Recorded | None = None
         super().__init__(cuda.owned, "event")

@@ -17,6 +17,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 from unittest.mock import patch
+from weakref import WeakSet
 
 import numpy as np
 import onnxruntime
@@ -27,6 +28,7 @@ from tests.engined import GPU, KINDS, VERSION, Shape
 from tests.engines import enumeration
 from tests.stand_in_cuda import FakeCuda, bytes_at
 from tests.stand_in_graphs import FakeGraphs
+from tests.stand_in_rtx import SPECIALIZATIONS, STRATEGIES, RuntimeConfig
 
 
 @dataclass
@@ -47,9 +49,11 @@ class FakeTensorRt:
     version: str = VERSION
     faults: Faults = field(default_factory=Faults)
     contexts: list[_Context] = field(default_factory=list["_Context"])
+    engines: WeakSet[_Engine] = field(default_factory=WeakSet["_Engine"])  # that live
     runs: int = 0
     compiled: int = 0  # engines whose kernels were in no cache
     trusted: int = 0  # plans whose own code was run on the host
+    made_for: tuple[str, ...] = ("SM89", "SM90")  # GPUs; it is RTX alone that says so
 
     def module(self, name: str) -> ModuleType:
         """To be found as tensorrt or tensorrt_rtx."""
@@ -59,7 +63,9 @@ class FakeTensorRt:
             "__version__": self.version,
             "ILogger": _Logger,
             "Runtime": partial(_Runtime, self),
-            "ExecutionContextAllocationStrategy": _STRATEGIES,
+            "ExecutionContextAllocationStrategy": STRATEGIES,
+            "DynamicShapesKernelSpecializationStrategy": SPECIALIZATIONS,
+            "ComputeCapability": enumeration("ComputeCapability", *self.made_for),
         }
         for key, value in members.items():
             setattr(module, key, value)
@@ -88,9 +94,6 @@ def machine_with(library: FakeTensorRt, driver: FakeGraphs, name: str = "tensorr
                 sys.modules[key] = value
         for stream in library.cuda.streams.values():
             stream.end()
-
-
-_STRATEGIES = enumeration("ExecutionContextAllocationStrategy", "STATIC", "ON_PROFILE_CHANGE", "USER_MANAGED")
 
 
 class _Logger:
@@ -128,7 +131,9 @@ class _Runtime:
         if read["version"] != self._library.version and not read["host code"]:
             self._logger.log(_Logger.ERROR, "Version tag does not match")
             return None
-        return _Engine(self._library, self._logger, read)
+        engine = _Engine(self._library, self._logger, read)
+        self._library.engines.add(engine)
+        return engine
 
 
 class _Engine:
@@ -166,10 +171,10 @@ class _Engine:
     def get_tensor_dtype(self, name: str) -> Any:
         return enumeration("DataType", *KINDS.values())[self.ports[name]["kind"]]
 
-    def create_runtime_config(self) -> _RuntimeConfig:
-        return _RuntimeConfig(self.library.faults)
+    def create_runtime_config(self) -> RuntimeConfig:
+        return RuntimeConfig(self.library.faults.keeps_nothing)
 
-    def create_execution_context(self, runtime_config: _RuntimeConfig | None = None) -> _Context | None:
+    def create_execution_context(self, runtime_config: RuntimeConfig | None = None) -> _Context | None:
         if self.library.faults.context is not None:
             self.logger.log(_Logger.ERROR, self.library.faults.context)
             return None
@@ -182,42 +187,12 @@ class _Engine:
             return None
         if runtime_config is not None:
             assert runtime_config.cache is not None
+            # else a graph keeps general kernels, and frames hang on when the others are there
+            assert runtime_config.dynamic_shapes_kernel_specialization_strategy == SPECIALIZATIONS["EAGER"]
             self.library.compiled += not runtime_config.cache.kernels
             runtime_config.cache.kernels = b"kernels of " + str(sorted(self.ports)).encode()
         self.library.contexts.append(_Context(self))
         return self.library.contexts[-1]
-
-
-class _RuntimeCache:
-    def __init__(self, faults: Faults) -> None:
-        self.kernels = b""
-        self.faults = faults
-
-    def deserialize(self, blob: bytes) -> bool:
-        """Refuses what it did not write."""
-        if blob.startswith(b"kernels of "):
-            self.kernels = blob
-        return bool(self.kernels)
-
-    def serialize(self) -> bytes | None:
-        return None if self.faults.keeps_nothing else self.kernels
-
-
-class _RuntimeConfig:
-    def __init__(self, faults: Faults) -> None:
-        self.cache: _RuntimeCache | None = None
-        self.given_memory = False
-        self.faults = faults
-
-    def set_execution_context_allocation_strategy(self, strategy: Any) -> None:
-        self.given_memory = strategy == _STRATEGIES["USER_MANAGED"]
-
-    def create_runtime_cache(self) -> _RuntimeCache:
-        return _RuntimeCache(self.faults)
-
-    def set_runtime_cache(self, cache: _RuntimeCache) -> bool:
-        self.cache = cache
-        return True
 
 
 class _Context:

@@ -27,7 +27,7 @@ from runtime.interruption import INTERRUPTED, interruptible
 from runtime.job import find_bundle
 from runtime.memory import share_one_arena
 from runtime.progress import shown
-from runtime.session import Settings, precision_of
+from runtime.session import Settings, longest_of, precision_of
 
 __all__ = ["build_parser", "main"]
 
@@ -107,8 +107,9 @@ def _methods(
     def open_it(chosen: backends.Chosen) -> Network:
         return open_network(bundle, chosen.backend, options.schedule, size, chosen.arithmetic)
 
-    precision = precision_of(bundle, Settings(options.schedule))
-    chosen, opened = backends.opened(options.backend, bundle, precision, backends.Search(), open_it)
+    settings = Settings(options.schedule)
+    search = backends.Search(longest=longest_of(bundle, settings))
+    chosen, opened = backends.opened(options.backend, bundle, precision_of(bundle, settings), search, open_it)
     for note in chosen.notes:
         _say(f"note: {note}")
     with closing(opened) as network:

@@ -56,7 +56,8 @@ class CudaEvent:
 class CudaEvents:
     """The events of one stream: the driver's are used again as soon as they are passed, and end with the stream.
 
-    Whoever keeps a mark for longer keeps no event of the driver's.
+    Whoever keeps a mark for longer keeps no event of the driver's.  Threads sleep while they wait for one: by default
+    the driver has them spin, each on a core that decoding and encoding need.
     """
 
     def __init__(self, gpu: Gpu, stream: Held) -> None:
@@ -79,7 +80,7 @@ class CudaEvents:
         if stream.gone:
             raise ValueError("a stream is used that was closed")
         if not self._idle:
-            self._idle.append(Held(self._gpu.driver.Event()))
+            self._idle.append(Held(self._gpu.driver.Event(self._gpu.driver.event_flags.BLOCKING_SYNC)))
             self._made.append(self._idle[-1])
         self._idle[-1].thing.record(stream.thing)
         return self._idle.pop()

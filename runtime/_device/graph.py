@@ -79,4 +79,4 @@ def _check(library: Any, function: str, *arguments: Any) -> None:
         text = ctypes.c_char_p()
         library.cuGetErrorName(ctypes.c_int(code), ctypes.byref(text))
         name = text.value.decode() if text.value else "unknown"
-        raise DeviceFailed(f"{function}: error {code} ({name}); wanted 0. The work can be enqueued without a graph")
+        raise DeviceFailed(f"{function}: error {code} ({name}); wanted 0")

@@ -35,6 +35,7 @@ class Search:
 
     threads: int | None = None  # that it will be computed with; None: see runtime/cores.py
     timed: bool = True  # whether by a trial where they are to be chosen from by themselves; else the first by rank
+    longest: float | None = None  # window, in frames, infinite where it grows with the clip; None: as the bundle has it
     begun_on: str = ""  # label of what an earlier run of the same work ran on, which goes on with it
     progress: Progress = silent
     failed: Mapping[str, str] = field(default_factory=dict[str, str])  # what was tried, by label, and why it is not
@@ -93,7 +94,8 @@ def choose(name: str, bundle: Bundle, precision: Precision, search: Search = _BY
             on_host += _ways(candidate, backend, bundle, precision)
             continue
         try:
-            sources = find_sources(bundle, backend, narrowest(precision), every_window=name == "auto")
+            every = name == "auto"
+            sources = find_sources(bundle, backend, narrowest(precision), every_window=every, longest=search.longest)
         except EngineUnfit as error:
             if name != "auto":
                 raise

@@ -17,7 +17,7 @@ from runtime._device.gpu import CudaTensor
 from runtime.bundle import Compute
 from runtime.device import Memory, Stream, Tensor
 from runtime.errors import BackendUnavailable, DeviceFailed
-from runtime.machine import gpus
+from runtime.machine import NO_GPU, gpus
 from runtime.program import LABELS, Precision, Request, Tensors
 
 Options = Mapping[str, str]
@@ -134,7 +134,7 @@ class CudaBackend:
         if importlib.util.find_spec("pycuda") is None:
             return "the package pycuda is not installed: pip install pycuda."
         if not gpus():
-            return "no NVIDIA GPU here: nvidia-smi shows none."
+            return NO_GPU
         return None
 
     def machine(self) -> None:

@@ -6,6 +6,7 @@ The modules are those of their own files to import; this one knows what 8.5 to 1
 from __future__ import annotations
 
 import importlib.util
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +20,7 @@ from runtime.bundle import Compute, read_bundle
 from runtime.device import Memory
 from runtime.engines import Machine, remedy
 from runtime.errors import DeviceFailed, EngineUnfit, VidmendError
-from runtime.machine import gpus
+from runtime.machine import NO_GPU, gpus
 from runtime.program import LABELS, Precision, Request
 
 _TOO_LITTLE_MEMORY = ("out of memory", "outofmemory", "could not be allocated")  # as releases put it
@@ -57,8 +58,15 @@ class TrtBackend:
             return f"{self.title} {version} is too old, {wanted} is the first that is known to work: {self.install}."
         if importlib.util.find_spec("pycuda") is None:
             return "the package pycuda is not installed: pip install pycuda."
-        if not gpus():
-            return "no NVIDIA GPU here: nvidia-smi shows none."
+        return self._no_gpu_of_its(version)
+
+    def _no_gpu_of_its(self, version: str) -> str | None:
+        gpu = next(iter(gpus()), None)
+        if gpu is None:
+            return NO_GPU
+        known = self.library().ComputeCapability.__members__ if self.portable else None
+        if known is not None and f"SM{gpu.capability.replace('.', '')}" not in known:
+            return f"{self.title} {version} is not made for this GPU ({gpu.name}, SM {gpu.capability}); TensorRT is."
         return None
 
     def machine(self) -> Machine:
@@ -88,6 +96,16 @@ class TrtBackend:
                 f"{request.path}: {title} cannot start on this GPU: {log.take()} ({_line(error)}). Update the driver, "
                 f"or use the CPU: --backend onnxruntime"
             ) from error
+        try:
+            return self._program(request, (logger, runtime), title, log)
+        except BaseException as error:
+            # An error keeps what its frames know: engine and context would go with it, after their device.
+            traceback.clear_frames(error.__traceback__)
+            del runtime
+            raise
+
+    def _program(self, request: Request, owners: tuple[Any, Any], title: str, log: Log) -> TrtProgram:
+        _, runtime = owners
         plan = request.path.read_bytes()
         if self.host_code and brings_code(request, plan):
             runtime.engine_host_code_allowed = True
@@ -95,14 +113,21 @@ class TrtBackend:
         if engine is None:
             raise self._refusal(request, f"{title} cannot read this engine: {log.take()}")
         ports = read_ports(engine, request, partial(self._refusal, request))
-        machine = self.machine()
-        cache = RuntimeCache(engine, request, f"{machine.gpu} {machine.version}") if self.compiles else None
-        context = engine.create_execution_context() if cache is None else cache.context(library)
+        cache = self._cache(engine, request)
+        context = engine.create_execution_context() if cache is None else cache.context(self.library())
         if context is None:
             raise self._refusal(request, f"{title} cannot run this engine: {log.take()}")
         if cache is not None:
             give_memory(context, engine, request)
-        return TrtProgram(context, ports, request, title, log, (logger, runtime, engine, cache))
+            cache.keep_at_rest()
+        return TrtProgram(context, ports, request, title, log, (*owners, engine, cache))
+
+    def _cache(self, engine: Any, request: Request) -> RuntimeCache | None:
+        """What is kept of what is compiled when an engine is opened; None where nothing is."""
+        if not self.compiles:
+            return None
+        machine = self.machine()
+        return RuntimeCache(engine, request, f"{machine.gpu} {machine.version}")
 
     def _refusal(self, request: Request, reason: str) -> VidmendError:
         """What befits the reason."""

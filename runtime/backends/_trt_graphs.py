@@ -67,7 +67,7 @@ class Graphs(Generic[C]):
             if self._able:
                 self._known.setdefault(key)
         else:
-            graph.launch(handle)
+            self._launched(graph, work, handle)
         self._trim(key)
 
     def clear(self) -> None:
@@ -84,15 +84,26 @@ class Graphs(Generic[C]):
         for key in [key for key in self._known if key.gone]:
             _close(self._known.pop(key))
 
+    def _launched(self, graph: Graph, work: Work, handle: int) -> None:
+        """Where it fails, as for want of memory, the work is still to be done."""
+        try:
+            graph.launch(handle)
+        except DeviceFailed as error:
+            self._give_up(error)
+            work(handle)
+
     def _recorded(self, key: C, work: Work, handle: int) -> Graph | None:
         try:
             graph = self._known[key] = capture(load_driver(), handle, work)
         except DeviceFailed as error:
-            self._able = False
-            self.clear()
-            self._tell(f"no CUDA graph of the {self._what}, whose work is enqueued anew each time: {error}")
+            self._give_up(error)
             return None
         return graph
+
+    def _give_up(self, error: DeviceFailed) -> None:
+        self._able = False
+        self.clear()
+        self._tell(f"no CUDA graph of the {self._what}, whose work is enqueued anew each time: {error}")
 
     def _trim(self, key: C) -> None:
         if key in self._known:

@@ -115,7 +115,7 @@ class TrtProgram:
         return int(array.ctypes.data)
 
     def _capturable(self, handle: int) -> bool:
-        """RTX alone can say so: kernels of new shapes may still be in the making."""
+        """RTX alone can say so, whose work may need the host in between."""
         asked = getattr(self._context, "is_stream_capturable", None)
         return asked is None or bool(asked(handle))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import pytest
 from runtime import backends
 from runtime.device import Form
 from runtime.errors import EngineUnfit, VidmendError
+from runtime.machine import NO_GPU
 from tests.engine_bench import FEATURES, PIXELS, Setting, bench
-from tests.engined import RTX, Build
+from tests.engined import RTX, VERSION, Build
 from tests.stand_in_cuda import FakeCuda
 from tests.stand_in_graphs import FakeGraphs
 from tests.stand_in_tensorrt import FakeTensorRt, Faults, machine_with
@@ -166,6 +168,39 @@ def test_where_no_cache_can_be_written_that_is_said(root: Path, monkeypatch: pyt
     assert "is compiled again at the next start" in note
 
 
+def test_rtx_says_for_which_gpus_it_is_not_made() -> None:
+    library = FakeTensorRt(FakeCuda(), RTX, made_for=("SM86", "SM89"))
+    with machine_with(library, FakeGraphs(library.cuda), "tensorrt_rtx"):
+        assert backends.get("tensorrt_rtx").why_not() == (
+            f"TensorRT-RTX {RTX} is not made for this GPU (Fake GPU, SM 9.0); TensorRT is."
+        )
+
+
+def test_programs_for_other_shapes_keep_what_they_compiled_each(root: Path) -> None:
+    """A short scene's kernels do not take the place of the usual window's."""
+    for sizes in ({"B": 1}, {}):
+        with bench(root, replace(rtx(), sizes=sizes)) as it:
+            pass
+        assert it.library.compiled == 1
+    assert len(caches(root)) == 2
+
+
+@pytest.mark.parametrize("target", ["tensorrt", "tensorrt_rtx"])
+def test_what_was_opened_before_a_failure_is_gone_with_it(target: str, root: Path) -> None:
+    """While its device is bound, and not when the error is forgotten."""
+    alive: list[int] = []
+    setting = Setting(
+        target,
+        Build(target, RTX if target == "tensorrt_rtx" else VERSION),
+        Faults(context="Cuda Runtime (out of memory)"),
+        opened=lambda library: alive.append(len(library.engines)),
+    )
+    with pytest.raises(VidmendError) as caught, bench(root, setting):
+        pass
+    assert "out of memory" in str(caught.value)
+    assert alive == [0]
+
+
 @pytest.mark.parametrize(
     ("version", "reason"),
     [("8.4.3.1", "TensorRT 8.4.3.1 is too old, 8.5 is the first that is known to work"), ("11.1.0", None)],
@@ -182,4 +217,4 @@ def test_without_a_gpu_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     library = FakeTensorRt(FakeCuda())
     with machine_with(library, FakeGraphs(library.cuda)):
         monkeypatch.setattr("runtime.backends._trt.gpus", lambda: ())
-        assert backends.get("tensorrt").why_not() == "no NVIDIA GPU here: nvidia-smi shows none."
+        assert backends.get("tensorrt").why_not() == NO_GPU

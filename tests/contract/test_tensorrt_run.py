@@ -7,56 +7,25 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from runtime.bundle import Compute, EngineRecord, read_bundle, write_manifest
 from runtime.cli import main
 from runtime.engines import identity
 from tests.clips import Clip, write_clip
-from tests.engined import Build, add_engines
+from tests.engine_run import FRAMES, Rig, machine
+from tests.engined import Build
 from tests.stand_in_cuda import FakeCuda
-from tests.stand_in_graphs import FakeGraphs
-from tests.stand_in_tensorrt import FakeTensorRt, Faults, machine_with
+from tests.stand_in_tensorrt import FakeTensorRt, Faults
 from tests.tiny import HEIGHT, WIDTH
 from tests.tolerances import TOLERANCE
 
-FRAMES = 14
-REBUILD = "python export.py --compile {bundle} --target tensorrt"
 ON_THE_CPU = "--backend onnxruntime"
-
-
-@dataclass
-class Rig:
-    """infer.py on one clip."""
-
-    folder: Path
-    bundle: Path
-    capsys: pytest.CaptureFixture[str]
-
-    def infer(self, out: str, *more: str) -> tuple[int, str]:
-        """The exit code, and what was said on stderr."""
-        target = self.folder / out / "%05d.png"
-        files = [str(self.folder / "clip.mp4"), "--out", str(target), "--bundle", str(self.bundle)]
-        code = main([*files, "--box", "20,12,30,20", "--region", "full", "--json", *more])
-        self.printed, said = self.capsys.readouterr()
-        return code, said
-
-    def build(self, build: Build) -> None:
-        add_engines(self.bundle, build)
-
-    def pictures(self, out: str) -> np.ndarray:
-        return np.stack([np.asarray(Image.open(path)) for path in sorted((self.folder / out).glob("*.png"))])
-
-    def command(self) -> str:
-        return REBUILD.format(bundle=self.bundle)
 
 
 @pytest.fixture(scope="module")
@@ -69,19 +38,6 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def rig(clip: Path, narrow_window: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Rig:
     shutil.copy(clip, tmp_path)
     return Rig(tmp_path, Path(shutil.copytree(narrow_window, tmp_path / "bundle")), capsys)
-
-
-@contextmanager
-def machine(library: FakeTensorRt | None = None, fails: str = "") -> Generator[FakeGraphs, None, None]:
-    """A machine with TensorRT; nothing of the run is left in it afterwards."""
-    found = library or FakeTensorRt(FakeCuda())
-    driver = FakeGraphs(found.cuda, fails)
-    before = set(threading.enumerate())
-    with machine_with(found, driver):
-        yield driver
-    after = [thread.name for thread in threading.enumerate() if thread not in before]
-    assert not [name for name in after if not name.startswith("ThreadPoolExecutor")]  # openvino's own
-    assert driver.alive == 0
 
 
 @pytest.mark.parametrize("compute", ["float16", "bfloat16", "float32"])
@@ -263,33 +219,6 @@ def test_engines_of_two_types_are_not_mixed(rig: Rig) -> None:
     assert (code, said.count("\n")) == (2, 1)
     assert "another type in one stage than in the next" in said
     assert rig.command() in said
-
-
-@pytest.mark.parametrize("frames", [(1, 16), (16, 16)], ids=["any window", "full windows only"])
-def test_windows_of_any_length_run_where_the_engine_takes_them(
-    frames: tuple[int, int], clip: Path, any_window: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A cut leaves scenes that are shorter than a window."""
-    shutil.copy(clip, tmp_path)
-    rig = Rig(tmp_path, Path(shutil.copytree(any_window, tmp_path / "bundle")), capsys)
-    rig.build(Build(frames=frames))
-    (tmp_path / "cuts.txt").write_text("9\n")
-    cuts = ("--cuts", str(tmp_path / "cuts.txt"))
-    with machine():
-        code, said = rig.infer("gpu", "--backend", "tensorrt", *cuts)
-    if frames[0] == 16:
-        assert (code, said.count("\n")) == (2, 1)
-        assert "takes 'features' of [16, 16, 12, 24], a window here has [9, 16, 12, 24]. Export with --frames" in said
-        with machine():
-            code, said = rig.infer("cpu", *cuts)
-        assert code == 0, said
-        # TensorRT 8.5 has no ranges, so that nothing is said of --frames-range.
-        assert "takes windows of 16 frames or more, and a short scene has fewer. Export with --frames 11+5, or" in said
-        return
-    assert code == 0, said
-    assert rig.infer("cpu", "--backend", "onnxruntime", *cuts)[0] == 0
-    apart = np.abs(rig.pictures("gpu").astype(int) - rig.pictures("cpu"))
-    assert apart.max() <= TOLERANCE["engine frames", "float16"]
 
 
 def test_the_machine_is_described_where_backends_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -140,7 +140,8 @@ def test_a_capture_that_fails_leaves_the_stream_usable(device: CudaDevice) -> No
     driver = load_driver()
 
     def waits(handle: int) -> None:
-        code = driver.cuStreamSynchronize(handle)
+        code = driver.cuStreamSynchronize(ctypes.c_void_p(handle))  # a bare number would lose half of its bits
+        assert code != 0
         raise DeviceFailed(f"waiting is not allowed in a capture: error {code}")
 
     target = device.allocate(Form((8,)))

@@ -17,8 +17,9 @@ from export.options import build_parser, engine_options
 from runtime import machine
 from runtime.bundle import Bundle, EngineRecord, StageSpec, file_record, read_bundle, write_manifest
 from runtime.engines import Machine, choose, identity, rebuild_command, short_of, unverified, why_not
-from runtime.errors import EngineUnfit, VidmendError
+from runtime.errors import DeviceFailed, EngineUnfit, VidmendError
 from runtime.machine import Gpu, gpus
+from tests.stand_in_gpus import Driver
 from tests.tiny import tiny_bundle
 
 HERE = Machine("tensorrt_rtx", "1.7.1.116", "8.9", "NVIDIA L4", portable=True)
@@ -218,7 +219,7 @@ def test_a_record_is_read_strictly(opened: Bundle, change: Callable[[dict[str, A
 
 
 def test_inspection_prints_every_file_with_a_verdict(opened: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(opened.root))  # no nvidia-smi
+    monkeypatch.setattr(machine, "load_driver", Driver)
     text = "\n".join(inspect(opened.root))
     for fact in (
         "encoder.plan",
@@ -235,58 +236,25 @@ def test_inspection_prints_every_file_with_a_verdict(opened: Bundle, monkeypatch
 
 
 H200, L4 = Gpu("NVIDIA H200", "9.0"), Gpu("NVIDIA L4, the small one", "8.9")
-TWO_GPUS = f"""#!/bin/sh
-echo '00000000:01:00.0, 8.9, {L4.name}'
-echo '00000000:C1:00.0, 9.0, {H200.name}'
-"""
 
 
-class Driver:
-    """libcuda.so.1 where CUDA's first device is in that place of the bus, and the call of that name fails."""
-
-    def __init__(self, bus: bytes, fails: str = "") -> None:
-        self._bus, self._fails = bus, fails
-
-    def cuInit(self, flags: int) -> int:  # noqa: N802  (the driver's name)
-        return 100 * (self._fails == "cuInit")
-
-    def cuDeviceGet(self, device: Any, ordinal: int) -> int:  # noqa: N802
-        device._obj.value = 7
-        return 101 * (self._fails == "cuDeviceGet" or ordinal != 0)
-
-    def cuDeviceGetPCIBusId(self, text: Any, length: int, device: Any) -> int:  # noqa: N802
-        assert length > len(self._bus)
-        text.value = self._bus
-        return 1 * (self._fails == "cuDeviceGetPCIBusId" or device.value != 7)
+def test_gpus_are_what_the_driver_shows_in_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    for shown in ((L4, H200), (H200, L4), (H200,), ()):
+        monkeypatch.setattr(machine, "load_driver", lambda shown=shown: Driver(*shown))
+        assert gpus() == shown
 
 
 @pytest.mark.parametrize(
-    ("driver", "first"),
-    [
-        (Driver(b"0000:01:00.0"), L4),
-        (Driver(b"0000:c1:00.0"), H200),
-        (Driver(b"0000:C1:00.0"), H200),
-        (Driver(b"0001:c1:00.0"), L4),
-        *((Driver(b"0000:c1:00.0", name), L4) for name in ("cuInit", "cuDeviceGet", "cuDeviceGetPCIBusId")),
-    ],
+    "fails", ["cuInit", "cuDeviceGetCount", "cuDeviceGet", "cuDeviceGetName", "cuDeviceGetAttribute"]
 )
-def test_the_gpu_that_cuda_shows_first_comes_first(
-    driver: Driver, first: Gpu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(machine, "load_driver", lambda: driver)
-    program = tmp_path / "nvidia-smi"
-    program.write_text(TWO_GPUS)
-    program.chmod(0o755)
-    assert gpus() == (first, *({L4, H200} - {first}))
-
-
-def test_gpus_are_what_the_driver_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
+def test_a_driver_that_does_not_answer_shows_none(fails: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "load_driver", lambda: Driver(H200, fails=fails))
     assert gpus() == ()
-    program = tmp_path / "nvidia-smi"
-    program.write_text(TWO_GPUS)
-    program.chmod(0o755)
-    assert gpus() == (L4, H200)
-    program.write_text("#!/bin/sh\necho 'Failed to initialize NVML, version'\nexit 9\n")
+
+
+def test_without_a_driver_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> Driver:
+        raise DeviceFailed("libcuda.so.1: cannot be loaded")
+
+    monkeypatch.setattr(machine, "load_driver", missing)
     assert gpus() == ()

@@ -101,6 +101,15 @@ def test_a_verified_engine_goes_before_others_of_its_type_but_not_before_narrowe
     assert choose_all(read_bundle(opened.root), HERE)["encoder"].compute == "int8"
 
 
+def test_a_run_with_longer_windows_is_told_how_to_compile_for_them(exported: Path, tmp_path: Path) -> None:
+    opened = add_engines(Path(shutil.copytree(exported, tmp_path / "bundle")), Build(frames=(1, 16)))
+    stage, able = opened.stage("transformer"), replace(HERE, ranges=True)
+    assert short_of(opened, stage, stage.engines[0], able, 13) is None
+    said = short_of(opened, stage, stage.engines[0], able, 21) or ""
+    assert "16 frames or fewer, and a full one has 21. Compile for a range: " in said
+    assert "--frames-range 1,21,21," in said
+
+
 @pytest.mark.parametrize(
     ("frames", "told"),
     [

@@ -15,9 +15,11 @@ from export.gate import calls, judge, verify
 from export.targets._target import Compiler, Options, Order
 from export.targets._trt_trial import narrowed, widened
 from export.trial import WANTED_DB, Trial
+from runtime import machine
 from runtime.bundle import ParityRecord
 from runtime.errors import ExportError
-from tests.interpreters import driver
+from runtime.machine import Gpu
+from tests.stand_in_gpus import Driver
 from tests.stand_in_trials import SHAPE, lay
 from tests.tolerances import TOLERANCE
 
@@ -30,7 +32,7 @@ TRIAL = Trial({"rgb": GIVEN}, 2 * GIVEN, "city.mp4, 2+1")
 def compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compiler:
     """TensorRT, on a machine that has it, pycuda and a GPU, as far as a child process can tell."""
     lay(tmp_path)
-    driver(tmp_path)
+    monkeypatch.setattr(machine, "load_driver", lambda: Driver(Gpu("NVIDIA Made-Up", "9.0")))
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     found = targets.get("tensorrt").compiler
@@ -105,14 +107,21 @@ def test_too_little_memory_is_one_line(compiler: Compiler, tmp_path: Path) -> No
     ("capabilities", "gone", "told"),
     [
         (("8.6", "8.9"), "", "it is for SM 8.6, 8.9, the GPU here is SM 9.0"),
-        (("9.0",), "nvidia-smi", "no NVIDIA GPU here"),
+        (("9.0",), "gpu", "no NVIDIA GPU here"),
         (("9.0",), "pycuda", "pycuda not installed here: pip install pycuda"),
     ],
 )
 def test_what_cannot_run_here_stays_unverified_with_its_reason(
-    capabilities: tuple[str, ...], gone: str, told: str, compiler: Compiler, tmp_path: Path
+    capabilities: tuple[str, ...],
+    gone: str,
+    told: str,
+    compiler: Compiler,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    if gone:
+    if gone == "gpu":
+        monkeypatch.setattr(machine, "load_driver", Driver)
+    elif gone:
         (tmp_path / gone).rename(tmp_path / "elsewhere")
     order = replace(ORDER, options=Options(capabilities=capabilities))
     assert verified(compiler, "crashes", tmp_path, order) == (None, [f"encoder stays unverified: {told}"])

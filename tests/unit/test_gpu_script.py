@@ -16,9 +16,11 @@ from bench._gpu_machine import Interpreter, Machine, probe
 from bench._gpu_plan import Request, plan
 from bench._gpu_steps import Figure, Outcome, Step, read_output, run, run_all, write_output
 from bench._gpu_table import BUSY, EXPOSED, SPEED
+from runtime import machine
 from runtime.machine import Gpu
 from tests.guard.sources import ROOT
 from tests.interpreters import ENGINE_SIDE, RUN, TORCH_SIDE, answer, driver, interpreter, printed, script
+from tests.stand_in_gpus import Driver
 from tests.tables import rows_of
 
 H200 = Gpu("NVIDIA Made-Up", "9.0")
@@ -201,6 +203,7 @@ def test_this_python_says_what_it_has() -> None:
 def pretended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """A machine with a GPU and two interpreters, all of them scripts."""
     driver(tmp_path)
+    monkeypatch.setattr(machine, "load_driver", lambda: Driver(Gpu("NVIDIA Made-Up", "9.0")))
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     fast = {SPEED: 45.0, BUSY: 91.0, EXPOSED: 1.0}
     engines = interpreter(

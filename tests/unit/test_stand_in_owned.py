@@ -29,7 +29,7 @@ def in_context(cuda: FakeCuda) -> Generator[Any, None, None]:
 KINDS: dict[str, Callable[[Any], Any]] = {
     "memory": lambda driver: driver.mem_alloc(8),
     "stream": lambda driver: driver.Stream(1),
-    "event": lambda driver: driver.Event(),
+    "event": lambda driver: driver.Event(driver.event_flags.BLOCKING_SYNC),
     "pinned memory": lambda driver: driver.pagelocked_empty((2,), "uint8"),
 }
 

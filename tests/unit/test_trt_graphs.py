@@ -33,6 +33,9 @@ class Named:
         return self.memory.gone
 
 
+HELD = Held(object())
+
+
 class Recorded:
     """A graph."""
 
@@ -93,6 +96,25 @@ def test_graphs_of_other_shapes_are_freed(alive: list[Recorded]) -> None:
     assert len(alive) == 1
     graphs.clear()
     assert alive == []
+
+
+def test_where_a_graph_cannot_be_launched_the_work_is_enqueued_and_it_is_said_once(
+    alive: list[Recorded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_graph: Recorded, _stream: int) -> None:
+        raise DeviceFailed("cuGraphLaunch: error 2 (CUDA_ERROR_OUT_OF_MEMORY); wanted 0")
+
+    monkeypatch.setattr(Recorded, "launch", fails)
+    told: list[str] = []
+    done: list[int] = []
+    graphs = Graphs[Named]("encoder", told.append, lambda handle: True)
+    for _ in range(4):
+        graphs.run(Named(HELD), done.append, 7)
+    # the second call is recorded, by doing it on a stream that only notes it, before the graph is launched in vain
+    assert done == [7] * 5
+    assert alive == []
+    assert len(told) == 1
+    assert "enqueued anew each time: cuGraphLaunch: error 2" in told[0]
 
 
 def test_no_more_than_so_many_are_kept(alive: list[Recorded], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -160,6 +160,11 @@ def no_cuts() -> Cuts:
     return KnownCuts((), (), None)
 
 
+def files_of(choice: str) -> tuple[Path, ...]:
+    """What `open_cuts` reads besides the video."""
+    return () if choice in ("auto", "none") else (Path(choice),)
+
+
 def open_cuts(choice: str, info: VideoInfo) -> Cuts:
     """The cuts of the video `info`: "auto" looks for them, "none" has none, anything else names a file of them."""
     if choice == "none":

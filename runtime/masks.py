@@ -54,9 +54,10 @@ def find_mask_beside(video: Path) -> Path | None:
     return None
 
 
-def open_masks(request: Request, info: VideoInfo) -> MaskSource:
+def open_masks(request: Request, info: VideoInfo, *, may_lose: bool = False) -> MaskSource:
     """All masks of the video `info`, united.
 
+    `may_lose`: whether what does not decode of the video is left out, so that frames' numbers may not be its packets'.
     Raises `InputError` when a mask cannot be read, its size is not that of the picture as it is shown, its count is
     known not to be the video's, or a box reaches outside the picture.
     """
@@ -67,7 +68,7 @@ def open_masks(request: Request, info: VideoInfo) -> MaskSource:
         if request.alpha:
             sources.append(alpha_mask(fit))
         if request.boxes:
-            sources.append(BoxMasks(request.boxes, info))
+            sources.append(BoxMasks(request.boxes, info, may_lose=may_lose))
     except InputError:
         for source in sources:
             source.close()

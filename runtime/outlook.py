@@ -72,7 +72,7 @@ def look(job: Job, info: VideoInfo, progress: Progress, instead: Path | None = N
         check_output(job.out, request.masks, overwrite=job.overwrite)
     canvas = Canvas(info.width, info.height, info.layout.chroma_shift_x, info.layout.chroma_shift_y, info.turns)
     picture = (bundle.manifest.pixels.width, bundle.manifest.pixels.height)
-    with closing(open_masks(request, info)) as masks:
+    with closing(open_masks(request, info, may_lose=job.keep_going)) as masks:
         regions = plan(counted(masks.runs(), "reading masks", masks.frames, progress), canvas, picture, job.regions)
     if regions and schedule.to_the_letter:
         regions = (whole(canvas),)  # the published program knows no crops

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from runtime import backends
 from runtime._video.extent import cut_short
-from runtime.cuts import no_cuts, open_cuts
+from runtime.cuts import files_of, no_cuts, open_cuts
 from runtime.decoding import decide
 from runtime.fingerprint import fingerprint, runs_on
 from runtime.frame import Frame, Masked
@@ -154,7 +154,7 @@ class _Run:
 
     def _fingerprint(self) -> str:
         job, outlook = self._job, self._outlook
-        files = [job.video, *outlook.request.masks]
+        files = [job.video, *outlook.request.masks, *files_of(job.cuts)]
         # Left out: when frames are done, not how they look.
         settings = replace(job.settings, windows=None, cuda_graph=True, threads=None)
         choices = (outlook.request, job.cuts, outlook.regions, settings, job.encoding)

@@ -115,9 +115,14 @@ def _why_no_pictures(summary: Summary) -> str:
     return "None: no frame of this video was masked."
 
 
+def _end(data: ReportData, course: Course) -> int:
+    """The number after the last frame's: more than there are frames where some were lost."""
+    return max(course.end, data.summary.frames)
+
+
 def _timeline(data: ReportData, kept: list[Sample], course: Course) -> Node:
     frames, cuts = data.summary.frames, data.summary.cuts
-    axis = Axis(course.seconds_of(0), course.seconds_of(frames))
+    axis = Axis(course.seconds_of(0), course.seconds_of(_end(data, course)))
     label = f"{_frames(frames)}, {data.summary.repaired} of them repaired, {plural(len(cuts), 'cut')}"
     line = Timeline(axis, label)
     for span in course.spans:
@@ -126,7 +131,7 @@ def _timeline(data: ReportData, kept: list[Sample], course: Course) -> Node:
         line.cut(course.seconds_of(cut))
     for number, sample in enumerate(kept, 1):
         line.sample(sample.seconds, number)
-    for number, span in lanes(data.regions, frames):
+    for number, span in lanes(data.regions, _end(data, course)):
         line.lane(course.seconds_of(span.first), course.seconds_of(span.last + 1), number)
     return line.drawn()
 
@@ -162,7 +167,7 @@ def _regions(data: ReportData, crops: list[Crop], course: Course) -> Node:
     rows = node("tbody", {})
     shown = list(zip(data.regions, crops, strict=True))[:SHOWN_REGIONS]
     for number, (region, crop) in enumerate(shown, 1):
-        span = frames_of(region, data.summary.frames)
+        span = frames_of(region, _end(data, course))
         when = f"{moment(course.seconds_of(span.first), 2)} to {moment(course.seconds_of(span.last + 1), 2)}"
         scale = max(crop.width / data.picture[0], crop.height / data.picture[1])
         cells = (f"{crop.left}, {crop.top}", f"{crop.width} x {crop.height}", f"{scale:.2f}")

@@ -77,8 +77,8 @@ def quickest(
 ) -> tuple[Candidate, tuple[str, ...]]:
     """The quickest of `candidates`, and notes on a trial if one was needed.
 
-    They stand in the order that decides where figures are close.  One that cannot be opened is passed over with a note,
-    and then nothing is remembered.  Raises `BackendUnavailable` where none can be, or a `BundleError`.
+    They stand in the order that decides where figures are close.  One that cannot be opened or called is passed over with a
+    note, and then nothing is remembered.  Raises `BackendUnavailable` where none is left, or a `BundleError`.
     """
     holds_for = record.circumstances(bundle, {each.label: each.backend for each in candidates}, threads)
     known = record.read(holds_for)
@@ -86,18 +86,21 @@ def quickest(
         return _best(candidates, known), ()
     parts = _parts(bundle)
     opened: dict[str, list[Call]] = {}
+    first: dict[str, list[float]] = {}
     reasons: list[str] = []
     for done, candidate in enumerate(candidates):
         progress(PHASE, done, len(candidates) + 1)
         try:
-            opened[candidate.label] = [_call(part, candidate, threads) for part in parts]
+            calls = [_call(part, candidate, threads) for part in parts]
+            first[candidate.label] = [call.seconds() for call in calls]  # some fail at work only
+            opened[candidate.label] = calls
         except (BackendUnavailable, DeviceFailed) as error:
             reasons.append(f"{candidate.label} was passed over: {error}")
     if not opened:
         raise BackendUnavailable(f"no backend can run {bundle.root} here. {' '.join(reasons)}")
     progress(PHASE, len(candidates), len(candidates) + 1)
     weights = [part.calls / bundle.manifest.schedule.neighbour_stride for part in parts]
-    seconds = _timed(opened, weights)
+    seconds = _timed(opened, first, weights)
     best = _best([each for each in candidates if each.label in seconds], seconds)
     where = "not remembered" if reasons else record.write(holds_for, seconds)
     return best, (*reasons, _told(best, seconds, where))
@@ -146,10 +149,12 @@ def _call(part: _Part, candidate: Candidate, threads: int | None) -> Call:
     return Call(backend.open(request), part.stage, part.sizes, backend)
 
 
-def _timed(opened: Mapping[str, Sequence[Call]], weights: Sequence[float]) -> Seconds:
-    """Seconds a frame of the clip, of each candidate: the least of each stage over whole rounds."""
-    started = time.perf_counter()
-    rounds = [_round(opened)]
+def _timed(
+    opened: Mapping[str, Sequence[Call]], first: Mapping[str, Sequence[float]], weights: Sequence[float]
+) -> Seconds:
+    """Seconds a frame of the clip, of each candidate: the least of each stage over whole rounds, one of them done."""
+    started = time.perf_counter() - sum(map(sum, first.values()))
+    rounds = [first]
     for _ in range(_ROUNDS - 1):
         spent = time.perf_counter() - started
         if spent * (len(rounds) + 1) / len(rounds) > _BUDGET_S:
@@ -161,7 +166,7 @@ def _timed(opened: Mapping[str, Sequence[Call]], weights: Sequence[float]) -> Se
     }
 
 
-def _round(opened: Mapping[str, Sequence[Call]]) -> Mapping[str, list[float]]:
+def _round(opened: Mapping[str, Sequence[Call]]) -> Mapping[str, Sequence[float]]:
     """One call of every stage by every candidate, a stage's beside each other."""
     seconds: dict[str, list[float]] = {label: [] for label in opened}
     for together in zip(*opened.values(), strict=True):

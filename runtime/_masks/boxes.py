@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from runtime._masks.sources import Fit
+from runtime._video.ledger import ONE_PICTURE_A_PACKET
 from runtime._video.times import packet_times
 from runtime.boxes import SLACK_S, Box
 from runtime.errors import InputError
@@ -30,9 +31,11 @@ class BoxMasks:
     frames: int | None = None
     has_polarity = False
 
-    def __init__(self, boxes: Sequence[Box], info: VideoInfo) -> None:
+    def __init__(self, boxes: Sequence[Box], info: VideoInfo, *, may_lose: bool = False) -> None:
+        """`may_lose`: whether frames that do not decode are left out, counted or not."""
         self._boxes = tuple(boxes)
         self._info = info
+        self._may_lose = may_lose
         self._fit = Fit(info, invert=False)  # a box says itself what is replaced
         self._there: tuple[Box, ...] = ()
         self._hole: Hole | None = None
@@ -61,7 +64,7 @@ class BoxMasks:
     def _spans(self) -> list[Span | None]:
         """The frames of each box; None where it is over before the video begins or begins when that is over."""
         timed = any(box.start is not None or box.end is not None for box in self._boxes)
-        seconds = _frame_seconds(self._info) if timed else None
+        seconds = _frame_seconds(self._info, self._may_lose) if timed else None
         margin = round(self._info.rate * MARGIN_S)
         return [(0, None) if seconds is None else _span(box, seconds, margin) for box in self._boxes]
 
@@ -72,9 +75,10 @@ class BoxMasks:
         return self._hole
 
 
-def _frame_seconds(info: VideoInfo) -> list[float] | None:
+def _frame_seconds(info: VideoInfo, may_lose: bool) -> list[float] | None:
     """When each frame is shown; None where packets do not tell."""
-    told = info.codec in ONE_FRAME_A_PACKET and not TELLING_CONTAINERS.isdisjoint(info.container.split(","))
+    codecs = ONE_FRAME_A_PACKET & ONE_PICTURE_A_PACKET if may_lose else ONE_FRAME_A_PACKET  # else a loss goes uncounted
+    told = info.codec in codecs and not TELLING_CONTAINERS.isdisjoint(info.container.split(","))
     if info.stills or info.interlaced or not told:
         return None
     ticks = packet_times(info.path)

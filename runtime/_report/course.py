@@ -44,6 +44,11 @@ class Course:
                     self._extend(span)
 
     @property
+    def end(self) -> int:
+        """The number after the last frame's that went by; 0 where none did."""
+        return 0 if self._latest is None else self._latest[0] + 1
+
+    @property
     def spans(self) -> tuple[Span, ...]:
         """Where frames were repaired, ascending; gaps below a `SPANS`th of the run may be left out."""
         return tuple(self._spans)

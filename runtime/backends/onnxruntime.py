@@ -10,7 +10,7 @@ from runtime.backends._graph_ports import check_ports
 from runtime.backends._onnxruntime import installed, load
 from runtime.bundle import Compute
 from runtime.device import Memory, Stream, host_array
-from runtime.errors import first_line
+from runtime.errors import DeviceFailed, first_line
 from runtime.program import Precision, Request, Tensors
 
 
@@ -34,7 +34,12 @@ class _Program:
             self._binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
         for name, array in ((name, host_array(tensor)) for name, tensor in outputs.items()):
             self._binding.bind_output(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
-        self._session.run_with_iobinding(self._binding)
+        try:
+            self._session.run_with_iobinding(self._binding)
+        except Exception as error:  # the library's own exception types are private
+            raise DeviceFailed(
+                f"onnxruntime failed at work: {first_line(error)} Run again with --backend openvino"
+            ) from error
 
 
 class _Backend:

@@ -16,7 +16,7 @@ from runtime import cores
 from runtime.backends._graph_ports import check_ports
 from runtime.bundle import Compute, StageSpec
 from runtime.device import Memory, Stream, host_array
-from runtime.errors import BackendUnavailable, first_line
+from runtime.errors import BackendUnavailable, DeviceFailed, first_line
 from runtime.program import Precision, Request, Tensors
 
 _OPENVINO_TYPE = {"fp32": "f32", "bf16": "bf16"}
@@ -40,7 +40,12 @@ class _Program:
             self._request.set_tensor(name, self._tensor(host_array(inputs[name]), shared_memory=True))
         for name, tensor in outputs.items():
             self._request.set_tensor(name, self._tensor(host_array(tensor), shared_memory=True))
-        self._request.infer()
+        try:
+            self._request.infer()
+        except RuntimeError as error:
+            raise DeviceFailed(
+                f"OpenVINO failed at work: {_last_line(error)} Run again with --backend onnxruntime"
+            ) from error
 
 
 class _Backend:

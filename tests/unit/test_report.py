@@ -17,12 +17,14 @@ from PIL import Image
 
 from runtime._report.markup import node, page, source, visible
 from runtime._report.samples import DETAIL, LONGEST
+from runtime.composite import Finish, composite
 from runtime.errors import OutputError
-from runtime.patch import Crop
+from runtime.patch import Crop, Patch
 from runtime.regions import Region
 from runtime.report import ReportData, Samples, write_report
+from runtime.session import Restored
 from runtime.sidecar import check_sidecar
-from tests.reported import CROP, HOSTILE, SUMMARY, data, done
+from tests.reported import CROP, HOSTILE, SUMMARY, data, done, frame_of
 from tests.tolerances import TOLERANCE
 
 
@@ -64,6 +66,15 @@ def test_samples_are_few_and_spread_over_what_was_repaired(frames: int) -> None:
     assert kept == sorted(set(kept))
     gaps = np.diff([*kept, frames])
     assert max(gaps) <= max(2, frames * TOLERANCE["report", "share between samples"])
+
+
+def test_with_frames_lost_the_report_speaks_of_the_numbers_that_frames_have(tmp_path: Path) -> None:
+    samples = Samples(count=3)
+    for index in (*range(20), *range(70, 150)):  # 50 do not decode
+        samples.offer(done(index, CROP if index >= 100 else None), index / 25)
+    region = Region(CROP, 100, 149)
+    page = report_of(tmp_path, replace(data(summary=replace(SUMMARY, frames=100)), regions=(region,)), samples)
+    assert "100 to 149 (0:04.00 to 0:06.00)" in page.texts
 
 
 def test_only_repaired_frames_are_shown_and_untouched_ones_cost_no_picture() -> None:
@@ -122,6 +133,19 @@ def test_a_large_frame_is_shown_whole_and_closely_and_upright(turns: int) -> Non
         assert centre == pytest.approx(upright, abs=TOLERANCE["report", "pixels"])
         assert view.window.right <= across
         assert view.window.bottom <= down
+
+
+def test_the_close_picture_of_a_frame_with_two_logos_shows_one() -> None:
+    size = (3840, 2160)
+    frame, hole = frame_of(0, *size), np.zeros((216, 384), np.bool_)
+    hole[10:20, 10:40] = hole[200:206, 350:380] = True
+    patch = Patch(Crop(0, 0, *size), np.zeros((216, 384, 3), np.uint8), np.full((216, 384, 3), 255, np.uint8), hole)
+    samples = Samples()
+    samples.offer(Restored(composite(frame, (patch,), Finish()), frame, (patch,)), 0)
+    (sample,) = samples.kept()
+    assert sample.detail is not None
+    assert np.asarray(opened(sample.detail.hole).getchannel("A")).any()
+    assert sample.detail.before != sample.detail.after
 
 
 def test_hostile_names_stay_text(tmp_path: Path) -> None:

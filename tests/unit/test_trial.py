@@ -10,7 +10,7 @@ import pytest
 from runtime import trial
 from runtime.backends import Search, choose
 from runtime.bundle import Bundle
-from runtime.errors import BackendUnavailable, FileDamaged
+from runtime.errors import BackendUnavailable, DeviceFailed, FileDamaged
 from runtime.kept import user_cache
 from tests.paced import Fault, Field, records, small_bundle, with_int8
 
@@ -131,6 +131,15 @@ def test_a_damaged_bundle_is_an_error_and_nobody_is_passed_over(field: Field, pl
     (bundle.root / "decoder.int8.onnx").write_bytes(b"short")
     with pytest.raises(FileDamaged, match=r"decoder\.int8\.onnx"):
         choose("auto", bundle, "auto")
+
+
+def test_one_that_opens_and_fails_at_work_is_passed_over_and_nothing_is_remembered(field: Field, plain: Bundle) -> None:
+    field.add("first", 10, fp32=FAST).fault = Fault(computing=DeviceFailed("first: could not execute a primitive"))
+    field.add("second", 20, fp32=SLOW)
+    found = choose("auto", plain, "auto")
+    assert found.label == "second fp32"
+    assert found.notes[0] == "first fp32 was passed over: first: could not execute a primitive"
+    assert not records()
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, MemoryError])

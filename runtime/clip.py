@@ -121,14 +121,14 @@ def _covering(agenda: Agenda, index: int) -> list[Region]:
 
 
 def _insist_on_all(mask: Hole, regions: Sequence[Region], index: int) -> None:
-    """Raise `InputError` where a masked pixel lies in none of `regions`: it would stay as it is, and nobody would know."""
+    """Raise `InputError` where a masked pixel lies in none of `regions`: it would stay as it is without a word."""
     left = mask.copy()
     for crop in (region.crop for region in regions):
         left[crop.top : crop.bottom, crop.left : crop.right] = False
     if left.any():
         raise InputError(
-            f"frame {index}: its mask marks what none was foreseen for when the masks were read; the times of the video's "
-            f"packets and frames do not agree. Give boxes without times, or convert the video first"
+            f"frame {index}: its mask marks what none was foreseen for when the masks were read; the times of the "
+            f"video's packets and frames do not agree. Give boxes without times, or convert the video first"
         )
 
 

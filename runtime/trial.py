@@ -77,8 +77,8 @@ def quickest(
 ) -> tuple[Candidate, tuple[str, ...]]:
     """The quickest of `candidates`, and notes on a trial if one was needed.
 
-    They stand in the order that decides where figures are close.  One that cannot be opened or called is passed over with a
-    note, and then nothing is remembered.  Raises `BackendUnavailable` where none is left, or a `BundleError`.
+    They stand in the order that decides where figures are close.  One that cannot be opened or called is passed over
+    with a note, and then nothing is remembered.  Raises `BackendUnavailable` where none is left, or a `BundleError`.
     """
     holds_for = record.circumstances(bundle, {each.label: each.backend for each in candidates}, threads)
     known = record.read(holds_for)

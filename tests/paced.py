@@ -39,7 +39,7 @@ class Fault:
 
     opening: str = ""  # the reason why a graph cannot be loaded
     types: tuple[str, ...] = ("fp32", "bf16", "int8", "int8_bf16")  # which ones that is
-    computing: type[BaseException] | None = None
+    computing: BaseException | type[BaseException] | None = None
     after: int = 0  # calls that go well
 
 

@@ -13,9 +13,9 @@ def packet_times(path: Path) -> list[int] | None:
     """Presentation times of the stream's packets, ascending, in its time base; None where packets do not tell.
 
     Packets that an edit list hides are left out, and those before the first key frame, in the stream or in time: what
-    they refer to was cut away when the stream was, and no reader counts them.  What a damaged file hides is missing here
-    too.  AVI counts chunks instead of telling times, and so do these, from 0.  Raises `InputError` when the file cannot
-    be opened.
+    they refer to was cut away when the stream was, and no reader counts them.  What a damaged file hides is missing
+    here too.  AVI counts chunks instead of telling times, and so do these, from 0.  Raises `InputError` when the file
+    cannot be opened.
     """
     times: list[int] = []
     key: int | None = None

@@ -15,9 +15,10 @@ VARIANTS = ("official", "small")
 _CLIP = ("av", "cv2", "numpy", "PIL")
 _RUN = (*_CLIP, "rich", "scenedetect")  # what infer.py needs whatever the backend
 _EXPORT = (*_RUN, "torch", "onnx", "onnxruntime", "polygraphy", "safetensors")
-_COMPILE = ("numpy", "rich")
-_TESTS = ("numpy", "pycuda", "pytest", "hypothesis")
-_KERNELS = "test_kernels*.py"  # of tests/gpu, what the sanitizer watches
+_COMPILE = (*_CLIP, "rich")  # engines are tried on frames of a clip
+_TESTS = (*_RUN, "pycuda", "pytest", "hypothesis")
+_KERNELS = "tests/unit/test_kernels_*.py"  # what the sanitizer watches: each kernel, here on a GPU
+_OTHERS = ("tests/gpu", "tests/contract/test_export_engines.py")  # where else tests are marked gpu
 _NO_GPU = "no NVIDIA GPU answers here; --prepare DIR makes what a GPU machine needs"
 
 
@@ -62,7 +63,7 @@ def _preparing(machine: Machine, request: Request) -> Iterator[Step]:
 
 def _on_gpu(machine: Machine, request: Request) -> Iterator[Step]:
     """Tests, engines, frames, speed."""
-    yield _tests(machine, Step("tests", limit_s=900), ())
+    yield _tests(machine, Step("tests", limit_s=900), (), (*_OTHERS, *_kernels()))
     able = machine.able((*_RUN, "pycuda", "PyNvVideoCodec"))
     yield _in(able, Step("decode", limit_s=300), "-m", "bench._gpu_decode", str(request.work))
     for variant in request.variants:
@@ -73,27 +74,28 @@ def _on_gpu(machine: Machine, request: Request) -> Iterator[Step]:
     yield _sanitized(machine)
 
 
-def _tests(machine: Machine, step: Step, before: Sequence[str], folder: str = "tests/gpu") -> Step:
-    """pytest on the GPU's tests, behind the command `before`."""
+def _tests(machine: Machine, step: Step, before: Sequence[str], paths: Sequence[str]) -> Step:
+    """pytest on the GPU's tests among `paths`, behind the command `before`."""
     found = machine.able(_TESTS)
     if isinstance(found, str):
         return replace(step, missing=found)
-    options = ["-q", "-p", "no:cacheprovider", "-m", "gpu"]
+    options = ["-q", "-p", "no:cacheprovider", "--continue-on-collection-errors", "-m", "gpu"]
     if found.lacks(["pytest_timeout"]):  # pyproject.toml sets its option, which would then be an unknown one
         options += ["-o", "addopts=--import-mode=importlib", "-W", "ignore::pytest.PytestConfigWarning"]
-    command = (*before, found.program, "-m", "pytest", *options, folder)
+    command = (*before, found.program, "-m", "pytest", *options, *paths)
     return replace(step, command=command, environment={"VIDMEND_REQUIRE_GPU": "1"}, tests=True)
 
 
 def _sanitized(machine: Machine) -> Step:
     step = Step("sanitizer", limit_s=1200)
-    files = sorted((ROOT / "tests" / "gpu").glob(_KERNELS))
     if machine.sanitizer is None:
         return replace(step, missing="compute-sanitizer is neither on the path nor in CUDA_HOME; it is CUDA's own")
-    if not files:
-        return replace(step, missing=f"no tests/gpu/{_KERNELS} to watch")
     before = (machine.sanitizer, "--tool", "memcheck", "--target-processes", "all", "--error-exitcode", "1")
-    return _tests(machine, step, before, str(files[0].relative_to(ROOT).parent / files[0].name))
+    return _tests(machine, step, before, _kernels())
+
+
+def _kernels() -> list[str]:
+    return sorted(str(path.relative_to(ROOT)) for path in ROOT.glob(_KERNELS))
 
 
 def _engines(machine: Machine, work: Path, variant: str) -> Iterator[Step]:

@@ -9,6 +9,7 @@ import json
 import platform
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from export.targets._target import Options
@@ -59,13 +60,24 @@ def _plugins(package: str, attributes: Iterable[str]) -> dict[str, Any]:
     """Every plug-in of a package with some of its attributes, and why it cannot be used here."""
     try:
         listing: Any = importlib.import_module(package)
-        plugins = {name: listing.get(name) for name in listing.names()}
     except ImportError:  # NumPy is not here
         return {}
-    return {
-        name: {**{attribute: getattr(plugin, attribute) for attribute in attributes}, "why_not": plugin.why_not()}
-        for name, plugin in plugins.items()
-    }
+    found: dict[str, Any] = {}
+    for name in listing.names():
+        with suppress(ImportError):
+            plugin = listing.get(name)
+            found[name] = {attribute: getattr(plugin, attribute) for attribute in attributes}
+            found[name]["why_not"] = _why_not(plugin)
+    return found
+
+
+def _why_not(plugin: Any) -> str | None:
+    """The plug-in's own word, or what its library ends with where that is broken: the others are asked all the same."""
+    try:
+        reason: str | None = plugin.why_not()
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:
+        return (str(error).splitlines() or [type(error).__name__])[0]
+    return reason
 
 
 def _compilers(capability: str) -> dict[str, Any]:

@@ -24,8 +24,8 @@ REQUIRED = "VIDMEND_REQUIRE_GPU"
 _NOTES = """\
 ENGINE_PYTHON runs what needs TensorRT, TORCH_PYTHON what needs PyTorch; by default both are this Python.
 
-exit codes: 0 all that could run passed, 1 a step failed, or --require-gpu (or VIDMEND_REQUIRE_GPU) and there is no GPU,
-2 refused, 130 interrupted"""
+exit codes: 0 all that could run passed, 1 a step failed, the figures could not be kept, or --require-gpu (or
+VIDMEND_REQUIRE_GPU) and there is no GPU, 2 refused, 130 interrupted"""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -54,23 +54,37 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run bench.gpu; returns its exit code."""
     options = build_parser().parse_args(arguments)
     try:
-        request = _request(options)
-        machine = look(environment)
-        steps = plan(machine, request)
-        if options.dry_run:
-            print("\n".join([describe(machine), *(_planned(step) for step in steps)]))
-            return 0
         with interruptible():
-            outcomes = tuple(run_all(steps, ROOT, request.work / "logs", _say))
-            append(options.csv, machine, outcomes)
+            return _done(options, environment)
     except VidmendError as error:
         print(f"bench.gpu: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
+        print("bench.gpu: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _done(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    request = _request(options)
+    machine = look(environment)
+    steps = plan(machine, request)
+    if options.dry_run:
+        print("\n".join([describe(machine), *(_planned(step) for step in steps)]))
+        return 0
+    outcomes: list[Outcome] = []
+    interrupted = False
+    try:
+        for outcome in run_all(steps, ROOT, request.work / "logs", _say):
+            outcomes.append(outcome)  # noqa: PERF402 - extend promises nothing of what came before an interruption
+    except KeyboardInterrupt:
+        interrupted = True
+    print("\n".join(table(machine, outcomes)))
+    kept = _kept(options.csv, machine, outcomes)
+    if interrupted:
         print("bench.gpu: interrupted; what is finished is kept", file=sys.stderr)
         return INTERRUPTED
-    print("\n".join(table(machine, outcomes)))
-    return _verdict(machine, outcomes, required=options.require_gpu or bool(environment.get(REQUIRED)))
+    verdict = _verdict(machine, outcomes, required=options.require_gpu or bool(environment.get(REQUIRED)))
+    return verdict if kept else verdict or 1
 
 
 def _request(options: argparse.Namespace) -> Request:
@@ -87,6 +101,17 @@ def _request(options: argparse.Namespace) -> Request:
         prepare=options.prepare is not None,
         only=tuple(filter(None, options.only.split(","))),
     )
+
+
+def _kept(path: Path, machine: Machine, outcomes: Sequence[Outcome]) -> bool:
+    """Whether the figures were appended to `path`; where not, it is said: the table has them."""
+    try:
+        append(path, machine, outcomes)
+    except OSError as error:
+        reason = error.strerror or error
+        print(f"bench.gpu: {path}: cannot be written ({reason}); the figures are in the table alone", file=sys.stderr)
+        return False
+    return True
 
 
 def _planned(step: Step) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -206,7 +206,7 @@ def _manifest(
             checkpoint_sha256=plan.checkpoint.sha256,
             licence=plan.checkpoint.licence,
             tool=f"vidmend {VERSION}",
-            toolchain={name: importlib.metadata.version(name) for name in _TOOLCHAIN},
+            toolchain=toolchain(),
             options={
                 "size": str(plan.size),
                 "frames": f"{window.targets}+{window.references}" if plan.fixed else "any",
@@ -215,3 +215,8 @@ def _manifest(
             },
         ),
     )
+
+
+def toolchain() -> dict[str, str]:
+    """What graphs were made and compared with, by version; modules know theirs whichever package brought them."""
+    return {name: str(importlib.import_module(name).__version__) for name in _TOOLCHAIN}

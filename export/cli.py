@@ -15,7 +15,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 import models
 from export._int8_summary import int8_lines
 from export.options import budget_of, build_parser, engine_options, refuse_unused, targets_of
-from runtime.bundle import check_place, read_bundle
+from export.place import check_place
+from runtime.bundle import read_bundle
 from runtime.engines import unverified
 from runtime.errors import UsageError, VidmendError
 from runtime.interruption import INTERRUPTED, insist, interruptible
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from export.plan import Plan
     from runtime.bundle import Manifest
 
+_DRY = "dry run: nothing was written"
 _NEEDED = ("torch", "onnx", "onnxruntime", "polygraphy", "safetensors")
 
 
@@ -55,6 +57,7 @@ def _done(options: argparse.Namespace, console: Console) -> int:
         return _serve(options, find_bundle(options.bundle), console)
     if options.compile is not None:
         root = find_bundle(str(options.compile))
+        _check_served(options, root)
         return _compile(options, root, console) or _serve(options, root, console)
     _check_installed()
     return _run(options, console)
@@ -73,12 +76,21 @@ def _check_triton(options: argparse.Namespace) -> None:
         raise UsageError("--bundle: names what --triton DIR is made of; --compile and --inspect take theirs themselves")
     if options.triton is None:
         return
-    from export.triton import SIGN, wish_of
+    from export.triton import SIGN, refuse_unserved, wish_of
 
     if options.inspect is not None or (options.bundle is not None and (options.compile or options.checkpoint)):
         raise UsageError("--triton: is made of one bundle: that of --bundle, of --compile, or the one that is exported")
     check_place(options.triton, replace=options.force, sign=SIGN)
     wish_of(targets_of(options), engine_options(options).capabilities, None)
+    refuse_unserved(targets_of(options))
+
+
+def _check_served(options: argparse.Namespace, root: Path) -> None:
+    """Refuse what no engine that is about to be made could change."""
+    if options.triton is not None:
+        from export.triton import refuse_unservable
+
+        refuse_unservable(read_bundle(root), targets_of(options))
 
 
 def _serve(options: argparse.Namespace, root: Path, console: Console) -> int:
@@ -134,9 +146,14 @@ def _run(options: argparse.Namespace, console: Console) -> int:
             console.print(f"note: {note}", markup=False)
         check_place(plan.out, replace=options.force)
         made = None if options.dry_run else build(plan, DEMO, say, force=options.force)
-    lines = [*describe(plan), "dry run: nothing was written"] if made is None else _report(plan, made)
+    lines = [*describe(plan), *_served(options), _DRY] if made is None else _report(plan, made)
     print("\n".join(lines))
     return 0 if made is None else _serve(options, plan.out, console)
+
+
+def _served(options: argparse.Namespace) -> list[str]:
+    """The repository that is made besides, as `describe` has a line for the bundle."""
+    return [] if options.triton is None else [f"repository  {options.triton}: for Triton, a model a stage"]
 
 
 def _report(plan: Plan, made: Exported) -> list[str]:

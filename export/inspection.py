@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from export import targets
-from export.targets._target import Options
+from export.targets._target import Compiler, Options
 from runtime.bundle import (
     PART,
     Bundle,
@@ -33,12 +33,19 @@ def inspect(root: Path) -> list[str]:
 def machine(target: str, gpu: Gpu | None) -> Machine:
     """The machine that this runs on, as an engine of `target` meets it."""
     compiler = targets.get(target).compiler
-    installed = compiler is not None and compiler.installed()
-    version = compiler.version() if compiler is not None and installed else None
+    version = None if compiler is None else _version(compiler)
     portable = compiler is not None and compiler.portable
     one_and_more = Options(frames=(1, 1, 2))
-    ranges = compiler is not None and installed and compiler.refuse(one_and_more, "float32") is None
+    ranges = compiler is not None and version is not None and compiler.refuse(one_and_more, "float32") is None
     return Machine(target, version, gpu and gpu.capability, gpu and gpu.name, portable, ranges)
+
+
+def _version(compiler: Compiler) -> str | None:
+    """Of its library; None where that is not there, or cannot be imported."""
+    try:
+        return compiler.version() if compiler.installed() else None
+    except (ImportError, OSError):
+        return None
 
 
 def _lines(bundle: Bundle, machines: dict[str, Machine]) -> Iterator[str]:

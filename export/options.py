@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -108,6 +109,12 @@ def _decibels(text: str) -> float:
     return value
 
 
+def _mebibytes(text: str) -> int:
+    if not re.fullmatch(r"[1-9]\d{0,8}", text):
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of MiB from 1 on")
+    return int(text)
+
+
 def _add_engine_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("engines").add_argument
     add(
@@ -120,7 +127,7 @@ def _add_engine_options(parser: argparse.ArgumentParser) -> None:
         metavar="A,B,C",
         help="windows of A to C frames, fastest at B (default: exactly the schedule's)",
     )
-    add("--workspace", type=int, metavar="MIB", help="scratch memory that a layer may use")
+    add("--workspace", type=_mebibytes, metavar="MIB", help="scratch memory that a layer may use")
     add("--opt-level", type=int, choices=range(6), metavar="0-5", help="build time against speed")
     add("--timing-cache", type=Path, metavar="FILE", help="timings kept from build to build (TensorRT)")
     add("--hardware-compat", action="store_true", help="engines for every GPU of SM 8.0 or later (TensorRT 8.6)")
@@ -154,6 +161,7 @@ def engine_options(options: argparse.Namespace) -> Options:
     from export.targets._target import Options
 
     listed = options.compute_capabilities
+    _check_timing_cache(options.timing_cache)
     return Options(
         capabilities=parse_capabilities(listed) if listed else (),
         workspace_mib=options.workspace,
@@ -163,6 +171,13 @@ def engine_options(options: argparse.Namespace) -> Options:
         version_compat=options.version_compat,
         frames=parse_range(options.frames_range) if options.frames_range else None,
     )
+
+
+def _check_timing_cache(path: Path | None) -> None:
+    """Raise `UsageError` where a file could not be written; after a build it would be too late."""
+    if path is not None and (path.is_dir() or not path.parent.is_dir()):
+        found = "is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+        raise UsageError(f"--timing-cache {path}: {found}; wanted a file, there already or to be made, in a folder")
 
 
 def budget_of(options: argparse.Namespace) -> float:

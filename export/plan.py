@@ -8,10 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import models
+from calib.report import REPORT
 from export.checkpoint import Checkpoint, choose_variant, read_checkpoint
 from export.choice import check_range, choose_targets, half_of, precision_notes
 from export.engines import Job, lengths
-from export.int8 import Order
+from export.fatbin import NAME as KERNELS
+from export.int8 import RANGES, Order
 from export.targets._target import Half, Options, Target
 from models._spec import ModelSpec, Size, Variant, Window
 from runtime.bundle import LONGEST_SIDE, MANIFEST, PixelRule
@@ -106,6 +108,7 @@ def describe(plan: Plan) -> list[str]:
     """What the plan makes, in lines for people."""
     window = f"{plan.window.targets}+{plan.window.references} frames (targets+references)"
     files = ["encoder", "transformer", "decoder"]
+    others = [MANIFEST, KERNELS, *([RANGES, REPORT] if plan.int8 else [])]
     narrow = "int8" if plan.int8 else plan.half
     kinds = [".onnx", *([f".{narrow}.onnx"] if narrow else [])]
     parts = ["decoder.part.onnx", *(["decoder.part.int8.onnx"] if plan.int8 else [])]
@@ -116,7 +119,7 @@ def describe(plan: Plan) -> list[str]:
         f"pictures    {plan.size}",
         f"windows     {'exactly' if plan.fixed else 'any number of frames per call; schedule steady takes'} {window}",
         f"targets     {', '.join(target.name for target in plan.targets)}",
-        f"bundle      {plan.out}: {', '.join([*(file + kind for kind in kinds for file in files), *parts, MANIFEST])}",
+        f"bundle      {plan.out}: {', '.join([*(file + kind for kind in kinds for file in files), *parts, *others])}",
     ]
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from export import targets
-from export.targets._target import Serving
+from export.targets._target import Serving, Target
 from export.targets.onnx import TARGET as GRAPH
 from runtime.bundle import MANIFEST, Bundle, Compute, EngineRecord, FileRecord, StageSpec, TensorSpec, sealed
 from runtime.engines import Machine, unverified, why_not
@@ -25,6 +25,8 @@ _TYPES: dict[Compute, str] = {  # of what an engine takes and gives
     "bfloat16": "TYPE_BF16",
     "int8": "TYPE_FP32",
 }
+_NOT_SERVED = "Triton does not serve it"
+_NOTHING = "nothing that Triton could serve"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +80,11 @@ def model_name(opened: Bundle, stage: StageSpec) -> str:
 
 def choose(opened: Bundle, wish: Wish) -> Chosen:
     """Files of all stages in one form and one type, engines before graphs; raises `ExportError`, `UsageError`."""
-    known = [targets.get(name) for name in wish.targets or targets.names()]
     reasons: list[str] = []
-    for target in sorted(known, key=lambda each: each.compiler is None):
+    for target in _wanted(wish.targets):
         if target.serving is None:
             if wish.targets:
-                reasons.append(f"{target.name}: Triton does not serve it")
+                reasons.append(f"{target.name}: {_NOT_SERVED}")
             continue
         if target.compiler is None:
             graphs = (Served(stage, stage.files[GRAPH.name], target.serving, None) for stage in opened.manifest.stages)
@@ -93,7 +94,26 @@ def choose(opened: Bundle, wish: Wish) -> Chosen:
             stages = zip(opened.manifest.stages, engines, strict=True)
             return Chosen(tuple(Served(stage, each.file, target.serving, each) for stage, each in stages), ())
         reasons.append(f"{target.name}: {engines}")
-    raise ExportError(f"{opened.root}: nothing that Triton could serve: {'; '.join(reasons)}")
+    raise ExportError(f"{opened.root}: {_NOTHING}: {'; '.join(reasons)}")
+
+
+def refuse_unserved(names: Sequence[str]) -> None:
+    """Raise `UsageError` where Triton serves none of the targets that are named, whatever the bundle."""
+    if names and all(target.serving is None for target in _wanted(names)):
+        raise UsageError(f"--triton: {_NOTHING}: {'; '.join(f'{name}: {_NOT_SERVED}' for name in names)}")
+
+
+def refuse_unservable(opened: Bundle, names: Sequence[str]) -> None:
+    """Raise `ExportError` where no engine of the bundle could be served in a form that is named, once it is built."""
+    scalar = _scalar(opened)
+    served = [target for target in _wanted(names) if target.serving is not None]
+    if scalar is not None and all(target.compiler is not None for target in served):
+        raise ExportError(f"{opened.root}: {_NOTHING}: {'; '.join(f'{target.name}: {scalar}' for target in served)}")
+
+
+def _wanted(names: Sequence[str]) -> list[Target]:
+    """The targets called so, of no names all; those that compile first."""
+    return sorted((targets.get(name) for name in names or targets.names()), key=lambda each: each.compiler is None)
 
 
 def configuration(opened: Bundle, served: Served) -> str:
@@ -136,9 +156,8 @@ def _engines(opened: Bundle, target: str, capability: str | None) -> list[Engine
     """An engine for a GPU of every stage, all taking and giving one type, or why there are none that Triton runs."""
     if capability is None:
         return "no GPU here, and none named: --compute-capabilities 8.9 names one"
-    for stage in opened.manifest.stages:
-        if any(not port.shape for port in stage.inputs):
-            return f"its {stage.name} takes a scalar, which Triton's TensorRT has not; export it with --frames N+R"
+    if (scalar := _scalar(opened)) is not None:
+        return scalar
     reasons: list[str] = []
     for computes in TOGETHER:
         found = [_engine(opened, stage, target, capability, computes) for stage in opened.manifest.stages]
@@ -147,6 +166,14 @@ def _engines(opened: Bundle, target: str, capability: str | None) -> list[Engine
             return engines
         reasons += [reason for reason in found if isinstance(reason, str)]
     return next((reason for reason in reasons if reason), _apart(opened, target))
+
+
+def _scalar(opened: Bundle) -> str | None:
+    """Why no engine of the bundle is served, whichever it is; None where one may be."""
+    for stage in opened.manifest.stages:
+        if any(not port.shape for port in stage.inputs):
+            return f"its {stage.name} takes a scalar, which Triton's TensorRT has not; export it with --frames N+R"
+    return None
 
 
 def _apart(opened: Bundle, target: str) -> str:

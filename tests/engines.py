@@ -90,12 +90,14 @@ def library(version: str) -> Any:
     rtx = numbers < (8,)
     flags = ["FP16", "INT8", "OBEY_PRECISION_CONSTRAINTS"] if (8,) <= numbers < (11,) else []
     flags += ["REQUIRE_USER_ALLOCATION"] if rtx else []
+    sources = ["CUBLAS", "CUBLAS_LT", "CUDNN"] if (8,) <= numbers < (11,) else []
     networks = [] if rtx else ["EXPLICIT_BATCH"]
     networks += ["STRONGLY_TYPED"] if rtx or (10,) <= numbers < (11,) else []
     return SimpleNamespace(
         __version__=version,
         BuilderFlag=enumeration("BuilderFlag", *flags, "TF32", "VERSION_COMPATIBLE"),
         NetworkDefinitionCreationFlag=enumeration("NetworkDefinitionCreationFlag", *networks),
+        TacticSource=enumeration("TacticSource", *sources, "EDGE_MASK_CONVOLUTIONS", "JIT_CONVOLUTIONS"),
         MemoryPoolType=enumeration("MemoryPoolType", "WORKSPACE"),
         HardwareCompatibilityLevel=enumeration("HardwareCompatibilityLevel", "NONE", "AMPERE_PLUS"),
         ProfilingVerbosity=enumeration("ProfilingVerbosity", "LAYER_NAMES_ONLY", "DETAILED"),

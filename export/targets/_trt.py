@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ class Limits:
     levels: bool  # an optimisation level
     cache: bool  # a timing cache
     bfloat16: bool
-    int8: bool  # with int8 activations, from Q/DQ nodes
+    no_int8: str | None  # why it is given no graphs with int8 activations (Q/DQ nodes); None: it is
     ranges: bool  # windows of a range of lengths: a 64-bit scalar says how many frames are targets
     capabilities: tuple[str, ...]  # that can be built for without having them; none: only for the GPU here
 
@@ -57,16 +57,24 @@ def refuse(options: Options, compute: Compute, limits: Limits) -> str | None:
     for flag, asked, able in lacking:
         if asked and not able:
             return f"{limits.title} has no {flag} here; leave it out"
-    if compute == "int8" and not limits.int8:
-        return (
-            f"{limits.title} has no int8 activations, weights alone; --target tensorrt from 10 on has, or take --fp16"
-        )
+    if compute == "int8" and limits.no_int8 is not None:
+        return f"{limits.title} {limits.no_int8}"
     if options.capabilities and not limits.capabilities:
         return f"{limits.title} builds for the GPU of this machine alone; leave --compute-capabilities out"
     for capability in options.capabilities:
         if capability not in limits.capabilities:
             known = ", ".join(limits.capabilities)
             return f"--compute-capabilities {capability}: {limits.title} knows {known}; --target tensorrt, on that GPU"
+    return None
+
+
+def why_not_imported(library: Callable[[], Any], title: str, install: str) -> str | None:
+    """None when the installed library can be imported, else what stands in its way, such as one that it links to."""
+    try:
+        library()
+    except (ImportError, OSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        return f"{title} cannot be imported ({reason}): install it again: {install}."
     return None
 
 
@@ -90,6 +98,8 @@ def build_in_child(target: str, order: Order, plan: Path, say: Say) -> Built:
                 child.wait()
         where = f"target '{target}', stage '{order.stage}': the builder"
         found = read_result(result, child.returncode, log, where)
+    for note in found["notes"]:
+        say(note)
     built = Built(plan, tuple(found["capabilities"]), found["gpu"], found["layers"], time.monotonic() - started)
     check_types(order, built.layers, found["unexpected"], found["ports"])
     return built

@@ -4,17 +4,35 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from export.targets._trt_config import configure, typed_strongly
 from export.targets._trt_network import census, hold_types, ports, set_shapes
 
+_OF_AN_EARLIER = "engine != nullptr"  # in an error that says no more than that there was one before it
+
 
 class BuildFailed(Exception):
     """The library gave up; the text says why, in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the library complained of, the newest last."""
+
+    warnings: list[str] = field(default_factory=list[str])
+    errors: list[str] = field(default_factory=list[str])
+
+    def reason(self, otherwise: str) -> str:
+        """The last error that says something, else the last warning, in one line."""
+        telling = [text for text in self.errors if _OF_AN_EARLIER not in text]
+        return _line([otherwise, *self.warnings[-1:], *self.errors[-1:], *telling[-1:]][-1])
 
 
 def build(library: Any, request: dict[str, Any], gpu: tuple[str, str] | None) -> dict[str, Any]:
@@ -22,9 +40,9 @@ def build(library: Any, request: dict[str, Any], gpu: tuple[str, str] | None) ->
 
     `gpu`, its name and capability, is the one that is built on.  Raises `BuildFailed`.
     """
-    errors: list[str] = []
-    logger = _logger(library, errors)
-    builder = library.Builder(logger)
+    said = Said()
+    logger = _logger(library, said)
+    builder = _builder(library, logger, said)
     network = builder.create_network(_flags(library))
     parser = library.OnnxParser(network, logger)
     if not parser.parse(Path(request["graph"]).read_bytes()):
@@ -39,16 +57,15 @@ def build(library: Any, request: dict[str, Any], gpu: tuple[str, str] | None) ->
     layers, unexpected = census(network, request["kept_float32"], request["compute"])
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise BuildFailed(_line(errors[-1] if errors else "the library gave no reason"))
+        raise BuildFailed(said.reason("the library gave no reason"))
     Path(request["plan"]).write_bytes(bytes(plan))
-    if cache is not None:
-        Path(request["options"]["timing_cache"]).write_bytes(bytes(cache.serialize()))
     return {
         "capabilities": request["options"]["capabilities"] or ([] if gpu is None else [gpu[1]]),
         "gpu": None if request["options"]["capabilities"] or gpu is None else gpu[0],
         "layers": layers,
         "unexpected": unexpected,
         "ports": ports(network),
+        "notes": [] if cache is None else _keep(cache, Path(request["options"]["timing_cache"])),
     }
 
 
@@ -64,6 +81,29 @@ def main(arguments: Sequence[str]) -> int:
     return int("error" in result)
 
 
+def _builder(library: Any, logger: Any, said: Said) -> Any:
+    """The library's builder; without a usable GPU its bindings only know that there is none, its log says why."""
+    try:
+        return library.Builder(logger)
+    except (TypeError, RuntimeError) as error:
+        raise BuildFailed(said.reason(str(error))) from error
+
+
+def _keep(cache: Any, path: Path) -> list[str]:
+    """Write the timing cache, whole or not at all; returns what is to be told, since the engine is made without it."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        unfinished.write_bytes(bytes(cache.serialize()))
+        os.replace(unfinished, path)
+    except OSError as error:
+        with suppress(OSError):
+            unfinished.unlink()
+        return [
+            f"--timing-cache {path}: cannot be written ({error.strerror}); the next build takes as long as this one"
+        ]
+    return []
+
+
 def _flags(library: Any) -> int:
     """What the network is created with: strong types where they can be chosen, explicit batches where wanted."""
     known = library.NetworkDefinitionCreationFlag.__members__
@@ -72,18 +112,18 @@ def _flags(library: Any) -> int:
     return 1 << int(known["EXPLICIT_BATCH"]) if "EXPLICIT_BATCH" in known and not typed_strongly(library) else 0
 
 
-def _logger(library: Any, errors: list[str]) -> Any:
-    """The library's logger, printing what matters and keeping the errors' texts."""
+def _logger(library: Any, said: Said) -> Any:
+    """The library's logger, printing what matters and keeping it."""
 
     class Logger(library.ILogger):
         def __init__(self) -> None:
             library.ILogger.__init__(self)
 
         def log(self, severity: Any, message: str) -> None:
-            if severity in (library.ILogger.ERROR, library.ILogger.INTERNAL_ERROR):
-                errors.append(message)
-            if severity not in (library.ILogger.INFO, library.ILogger.VERBOSE):
-                sys.stderr.write(f"{message}\n")
+            if severity in (library.ILogger.INFO, library.ILogger.VERBOSE):
+                return
+            (said.warnings if severity == library.ILogger.WARNING else said.errors).append(message)
+            sys.stderr.write(f"{message}\n")
 
     return Logger()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 _BUILDER_FLAGS = {"float16": "FP16", "bfloat16": "BF16"}
+_OF_OTHERS = ("CUBLAS", "CUBLAS_LT", "CUDNN")  # sources of kernels that are other libraries
 
 
 def typed_strongly(library: Any) -> bool:
@@ -22,6 +23,7 @@ def configure(library: Any, config: Any, request: dict[str, Any], *, portable: b
     if options["capabilities"]:
         _list_capabilities(library, config, options["capabilities"])
     _hold_types(library, config, request["compute"])
+    _hold_sources(library, config)
     if portable:  # RTX may else allocate in the midst of work, which then cannot be recorded
         config.set_flag(library.BuilderFlag.REQUIRE_USER_ALLOCATION)
     if options["workspace_mib"] is not None:
@@ -55,6 +57,13 @@ def _hold_types(library: Any, config: Any, compute: str) -> None:
             config.set_flag(getattr(library.BuilderFlag, _BUILDER_FLAGS[compute]))
 
 
+def _hold_sources(library: Any, config: Any) -> None:
+    """Kernels of the library's own alone: before 10 it takes those of cuBLAS and cuDNN too, which need not be there."""
+    sources: dict[str, Any] = dict(library.TacticSource.__members__) if hasattr(library, "TacticSource") else {}
+    if any(name in sources for name in _OF_OTHERS):
+        config.set_tactic_sources(sum(1 << int(each) for name, each in sources.items() if name not in _OF_OTHERS))
+
+
 def _list_capabilities(library: Any, config: Any, capabilities: list[str]) -> None:
     config.num_compute_capabilities = len(capabilities)  # first, or the build asks for a GPU without a word
     for index, capability in enumerate(capabilities):
@@ -63,6 +72,9 @@ def _list_capabilities(library: Any, config: Any, capabilities: list[str]) -> No
 
 
 def _timing_cache(config: Any, path: Path) -> Any:
+    """What is at `path`, or an empty one where that is of another GPU or version, or is none."""
     cache = config.create_timing_cache(path.read_bytes() if path.is_file() else b"")
-    config.set_timing_cache(cache, False)  # one of another GPU or version is not taken
+    if cache is None or config.set_timing_cache(cache, False) is False:  # which takes no other GPU's
+        cache = config.create_timing_cache(b"")
+        config.set_timing_cache(cache, False)
     return cache

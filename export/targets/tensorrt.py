@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from export.targets._target import Arrays, Built, Options, Order, Say, Serving
-from export.targets._trt import Limits, build_in_child, refuse, why_not_run
+from export.targets._trt import Limits, build_in_child, refuse, why_not_imported, why_not_run
 from export.targets._trt_config import numbers
 from export.targets._trt_trial import run_in_child
 from runtime.bundle import Compute
@@ -20,6 +20,7 @@ _OLDEST = (8, 5)
 _COMPATIBLE = (8, 6)  # the first with optimisation levels and compatible engines
 _BFLOAT16 = (9, 0)
 _STRONG = (10, 0)
+_NO_INT8 = "is given no int8 graphs here: before 10 types are allowed, not demanded; upgrade it, or take --fp16"
 
 
 def library() -> Any:
@@ -41,7 +42,7 @@ def limits_of(version: tuple[int, ...], title: str) -> Limits:
         levels=version >= _COMPATIBLE,
         cache=True,
         bfloat16=version >= _BFLOAT16,
-        int8=version >= _STRONG,
+        no_int8=None if version >= _STRONG else _NO_INT8,
         ranges=version >= _STRONG,
         capabilities=(),
     )
@@ -61,6 +62,8 @@ class _TensorRt:
     def why_not(self) -> str | None:
         if not self.installed():
             return "TensorRT is not installed: pip install tensorrt (--target tensorrt_rtx builds without a GPU)."
+        if reason := why_not_imported(library, "TensorRT", "pip install tensorrt"):
+            return reason
         if numbers(library()) < _OLDEST:
             return f"TensorRT {self.version()} is too old, 8.5 is the first that is known to work: upgrade it."
         if gpu() is None:

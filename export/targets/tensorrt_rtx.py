@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from export.targets._target import Arrays, Built, Options, Order, Say
-from export.targets._trt import Limits, build_in_child, refuse, why_not_run
+from export.targets._trt import Limits, build_in_child, refuse, why_not_imported, why_not_run
 from export.targets._trt_trial import run_in_child
 from runtime.bundle import Compute
 from runtime.errors import UsageError
 
+_INSTALL = "pip install tensorrt-rtx-cu13-libs tensorrt-rtx-cu13-bindings"
 _MODULES = ("tensorrt_rtx", "tensorrt_rtx_bindings")  # NVIDIA's own package, and the bindings' wheel by itself
 
 
@@ -40,11 +41,8 @@ class _Rtx:
 
     def why_not(self) -> str | None:
         if not self.installed():
-            return (
-                "TensorRT-RTX is not installed: pip install tensorrt-rtx-cu13-libs tensorrt-rtx-cu13-bindings "
-                "(95 MB, needs no GPU)."
-            )
-        return None
+            return f"TensorRT-RTX is not installed: {_INSTALL} (95 MB, needs no GPU)."
+        return why_not_imported(library, "TensorRT-RTX", _INSTALL)
 
     def installed(self) -> bool:
         return any(importlib.util.find_spec(name) for name in _MODULES)
@@ -62,7 +60,7 @@ class _Rtx:
             levels=True,
             cache=False,  # its builder then asks for a GPU, and finds none
             bfloat16=True,
-            int8=False,
+            no_int8="has no int8 activations, weights alone; --target tensorrt from 10 on has, or take --fp16",
             ranges=True,
             capabilities=tuple(f"{number // 10}.{number % 10}" for number in known),
         )

@@ -31,10 +31,37 @@ def test_a_dry_run_says_what_it_would_make_and_writes_nothing(
         "96x48",
         "exactly 21+3 frames",
         "bundles/sttn-small-96x48-21+3",
+        "decoder.part.onnx, manifest.json, vidmend.fatbin",
         "nothing was written",
     ):
         assert fact in told
     assert list(in_empty_folder.iterdir()) == []
+
+
+def test_a_dry_run_names_what_comes_with_int8_and_for_triton(
+    in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    demo = ROOT / "assets" / "demo"
+    clips = ["--calib", str(demo / "city.mp4"), "--holdout", str(demo / "city_clean.mp4")]
+    assert cli.main(["--dry-run", "--int8", *clips, "--target", "onnx", "--triton", "served/models"]) == 0
+    told = capsys.readouterr().out
+    assert "manifest.json, vidmend.fatbin, ranges.json, calib-report.html\n" in told
+    assert "\nrepository  served/models: " in told
+    assert list(in_empty_folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("dry", [("--dry-run",), ()])
+@pytest.mark.parametrize("option", ["--out", "--triton"])
+def test_a_place_that_cannot_be_made_is_told_before_anything_is_computed(
+    option: str, dry: tuple[str, ...], in_empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (in_empty_folder / "file").touch()
+    assert cli.main([*dry, *SMALL, option, "file/below/bundle"]) == 2
+    captured = capsys.readouterr()
+    wanted = f"file/below/bundle: cannot be written: {in_empty_folder / 'file'} is no folder; choose another place"
+    assert captured.err.strip().splitlines()[-1] == f"export.py: {wanted}"
+    assert "tracing" not in captured.err
+    assert [path.name for path in in_empty_folder.iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize("dry", [("--dry-run",), ()])
@@ -117,6 +144,10 @@ def test_the_command_line_exports_prints_the_figures_and_says_what_fp16_lacks(
         ([*SMALL, "--out", str(ROOT / "docs"), "--force"], "refusing to replace it"),
         ([*SMALL, "--out", "/proc/vidmend"], "cannot be written"),
         (["--triton", "m", "--compute-capabilities", "8.6,8.9", "--dry-run"], "one repository serves one GPU"),
+        (["--triton", "m", "--target", "tensorrt_rtx"], "tensorrt_rtx: Triton does not serve it"),
+        (["--timing-cache", str(ROOT / "docs")], "docs: is a folder; wanted a file"),
+        (["--timing-cache", "no/times"], "no/times: there is no folder no; wanted a file"),
+        (["--compile", DEFAULT, "--timing-cache", "no/times"], "no/times: there is no folder no; wanted a file"),
     ],
 )
 def test_what_cannot_be_exported_is_one_line_and_exit_code_2(
@@ -179,9 +210,12 @@ def test_what_has_no_meaning_for_a_bundle_that_is_there_is_refused_by_name(
     assert list(in_empty_folder.iterdir()) == []
 
 
-def test_an_unknown_flag_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("wrong", [["--fast"], ["--workspace", "0"], ["--workspace", "-1"], ["--workspace", "much"]])
+def test_an_unknown_flag_and_a_workspace_of_nothing_is_one_line_and_exit_code_2(
+    wrong: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as stopped:
-        cli.main(["--fast"])
+        cli.main(wrong)
     assert stopped.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
 

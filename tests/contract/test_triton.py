@@ -258,12 +258,28 @@ def test_the_command_line(fixed_window: Path, tmp_path: Path, capsys: pytest.Cap
 
 
 def test_after_compiling_the_same_bundle_is_served(
-    fixed_window: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    compiled: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root = Path(shutil.copytree(fixed_window, tmp_path / "bundle"))
-    command = ["--compile", str(root), "--target", "tensorrt_rtx", "--triton", str(tmp_path / "models")]
-    assert cli.main([*command, "--compute-capabilities", "8.9"]) == 2
+    seen: list[Path] = []
+    monkeypatch.setattr("export.compile.compile_into", lambda root, *_: seen.append(root))
+    models = ["--triton", str(tmp_path / "models"), "--compute-capabilities", "8.9"]
+    assert cli.main(["--compile", str(compiled.root), "--target", "tensorrt", *models]) == 0
+    assert seen == [compiled.root]
+    assert "serve it by a Triton whose TensorRT is 10.13.3.9, on a GPU of SM 8.9" in capsys.readouterr().out
+    assert len(list((tmp_path / "models").rglob("model.plan"))) == len(compiled.manifest.stages)
+
+
+def test_what_can_never_be_served_is_not_even_compiled(
+    any_window: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("export.compile.compile_into", lambda *_: pytest.fail("something was compiled"))
+    models = ["--triton", str(tmp_path / "models"), "--compute-capabilities", "8.9"]
+    assert cli.main(["--compile", str(any_window), "--target", "tensorrt_rtx", *models]) == 2
     assert "tensorrt_rtx: Triton does not serve it" in capsys.readouterr().err
+    assert cli.main(["--compile", str(any_window), "--target", "tensorrt,tensorrt_rtx", *models]) == 2
+    said = capsys.readouterr().err
+    assert "tensorrt: its transformer takes a scalar, which Triton's TensorRT has not; export it with --frames" in said
+    assert said.count("\n") == 1
 
 
 def test_a_gpu_is_the_one_named_else_the_one_here() -> None:

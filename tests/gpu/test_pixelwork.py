@@ -13,6 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytest.importorskip("torch", reason="the bundles are made with PyTorch, which is not installed here")
+pytest.importorskip("onnx", reason="the bundles are made with ONNX, which is not installed here")
+
 from runtime._device.cuda import CudaDevice
 from runtime.bundle import Compute, read_bundle
 from runtime.clock import Clock

@@ -54,8 +54,11 @@ class Matching:
 
 
 def shown(value: object) -> str:
-    """A value of a file as a message has it: in one line, without anything that a terminal obeys, and short."""
-    return shortened(ascii(value))
+    """A value of a file as a message has it: in one line, without anything that a terminal obeys, and short.
+
+    Of a list and an object only what it is: it may be nested deeper than `ascii` goes.
+    """
+    return _name(value) if type(value) in (dict, list) else shortened(ascii(value))
 
 
 def shortened(text: str) -> str:

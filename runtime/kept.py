@@ -9,8 +9,14 @@ from pathlib import Path
 
 
 def user_cache() -> Path:
-    """The user's cache folder of this program, there or not.  Source: XDG Base Directory Specification."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vidmend"
+    """The user's cache folder of this program, there or not.  Source: XDG Base Directory Specification.
+
+    For a user without a home folder, as in containers, it is one that nobody can make or read.
+    """
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vidmend"
+    except RuntimeError:  # neither HOME nor an entry of the user says where
+        return Path(os.devnull) / "vidmend"
 
 
 def read_kept(beside: Path, name: str) -> bytes:

@@ -71,7 +71,7 @@ def _grid(count: int, info: VideoInfo, pose: Pose) -> tuple[int, int]:
 
 def _drawn(picture: RGB, cover: Cover | None) -> Image.Image:
     """The picture with the hole tinted and edged, enlarged where it is small."""
-    factor = max(1, _SMALLEST // picture.shape[1])
+    factor = max(1, min(_SMALLEST // picture.shape[1], _TALLEST // picture.shape[0]))
     size = picture.shape[1] * factor, picture.shape[0] * factor
     enlarged = cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST)
     if cover is not None:
@@ -90,13 +90,14 @@ def _outline(
     pen, font = ImageDraw.Draw(drawn), ImageFont.load_default(_TEXT - 2)
     across, down = drawn.width / frame[0], drawn.height / frame[1]
     for number, crop in active:
-        box = [crop.left * across, crop.top * down, crop.right * across - 1, crop.bottom * down - 1]
-        pen.rectangle(box, outline=(0, 0, 0), width=4)
-        pen.rectangle([box[0] + 1, box[1] + 1, box[2] - 1, box[3] - 1], outline=(255, 255, 255), width=2)
+        left, top, right, bottom = crop.left * across, crop.top * down, crop.right * across, crop.bottom * down
+        for inset, colour, width in ((0, (0, 0, 0), 4), (1, (255, 255, 255), 2)):
+            near = left + inset, top + inset
+            far = max(near[0], right - 1 - inset), max(near[1], bottom - 1 - inset)  # of a crop of few pixels
+            pen.rectangle([near, far], outline=colour, width=width)
         scale = max(crop.width / picture[0], crop.height / picture[1])
         label = f"{number}: {crop.width} x {crop.height}, {_scaled(scale)}"
-        place = box[0] + 7, box[1] + 5
-        pen.text(place, label, (255, 255, 255), font, stroke_width=2, stroke_fill=(0, 0, 0))
+        pen.text((left + 7, top + 5), label, (255, 255, 255), font, stroke_width=2, stroke_fill=(0, 0, 0))
 
 
 def _scaled(scale: float) -> str:

@@ -19,6 +19,7 @@ from runtime.tones import is_hdr, to_screen
 HOLE_COLOUR = (214, 0, 108)  # sRGB: seldom met in a picture
 
 Cover = npt.NDArray[np.uint8]  # [H, W], 0 outside the hole, 255 where the hole covers the pixel
+Places = npt.NDArray[np.intp]  # rows or columns, ascending
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,24 +79,31 @@ def part_of(frame: Frame, crop: Crop) -> Frame:
 
 
 def window_at(hole: Hole, size: tuple[int, int], grid: int) -> Crop:
-    """A part of the frame, centred on the hole `[H, W]` where there is room, its edges on the grid.
+    """A part of the frame, centred on the hole `[H, W]` where there is room, its edges on the grid; some of it shows.
 
     `size` (width, height) counts whole cells of `grid`; less where the frame is smaller, up to `grid - 1` more at its
     right and lower edge.  Raises `ValueError` when the hole is empty.
     """
-    rows, columns = hole.shape
-    left, width = _placed(np.flatnonzero(hole.any(axis=0)), columns, size[0], grid)
-    top, height = _placed(np.flatnonzero(hole.any(axis=1)), rows, size[1], grid)
-    return Crop(left, top, width, height)
+    rows, columns = np.flatnonzero(hole.any(axis=1)), np.flatnonzero(hole.any(axis=0))
+    window = _around(rows, columns, hole.shape, size, grid)
+    if hole[window.top : window.bottom, window.left : window.right].any():
+        return window
+    row = _most_central(rows, rows)  # of a ring, whose middle is none of it
+    column = _most_central(np.flatnonzero(hole[row[0]]), columns)
+    return _around(row, column, hole.shape, size, grid)
 
 
 def largest_piece(hole: Hole, crops: Sequence[Crop]) -> Hole:
-    """The hole less all that lies outside the crop that holds most of it."""
+    """The largest connected piece of the hole within the crop that holds most of it; corners connect.
+
+    Raises `ValueError` when no crop holds any.
+    """
     held = [int(np.count_nonzero(hole[crop.top : crop.bottom, crop.left : crop.right])) for crop in crops]
     crop = crops[held.index(max(held))]
-    piece = np.zeros_like(hole)
     inside = slice(crop.top, crop.bottom), slice(crop.left, crop.right)
-    piece[inside] = hole[inside]
+    _, labels, measures, _ = cv2.connectedComponentsWithStats(hole[inside].astype(np.uint8))
+    piece = np.zeros_like(hole)
+    piece[inside] = labels == 1 + np.argmax(measures[1:, cv2.CC_STAT_AREA])  # 0 is what lies outside the hole
     return piece
 
 
@@ -120,7 +128,20 @@ def _unturned(size: tuple[int, int], pose: Pose) -> tuple[int, int]:
     return (size[1], size[0]) if pose.turns % 2 else size
 
 
-def _placed(taken: npt.NDArray[np.intp], frame: int, wanted: int, grid: int) -> tuple[int, int]:
+def _around(rows: Places, columns: Places, frame: tuple[int, ...], size: tuple[int, int], grid: int) -> Crop:
+    """As `window_at`, of the rows and columns that the hole takes; `frame` is rows and columns, too."""
+    left, width = _placed(columns, frame[1], size[0], grid)
+    top, height = _placed(rows, frame[0], size[1], grid)
+    return Crop(left, top, width, height)
+
+
+def _most_central(places: Places, extent: Places) -> Places:
+    """Of `places`, the one nearest to the middle of `extent`, which ascends."""
+    nearest = np.argmin(np.abs(2 * places - (extent[0] + extent[-1])))
+    return places[nearest : nearest + 1]
+
+
+def _placed(taken: Places, frame: int, wanted: int, grid: int) -> tuple[int, int]:
     if not taken.size:
         raise ValueError("the hole is empty")
     centred = (int(taken[0]) + int(taken[-1]) + 1 - wanted + grid) // 2 // grid * grid  # to the nearest

@@ -127,7 +127,7 @@ def _settle(folder: Path, fingerprint: str, *, resume: bool, overwrite: bool) ->
     """Leave in the folder only what this run may go on with."""
     noted = folder / FINGERPRINT
     if resume and noted.exists():
-        if noted.read_text() != fingerprint:
+        if noted.read_bytes() != fingerprint.encode():
             raise OutputError(
                 f"{folder}: the unfinished work there is of other files or settings; repeat those, "
                 f"or begin anew with --overwrite in place of --resume"
@@ -137,7 +137,8 @@ def _settle(folder: Path, fingerprint: str, *, resume: bool, overwrite: bool) ->
         raise OutputError(f"{folder}: unfinished work; go on with it: --resume, or begin anew: --overwrite")
     _empty(folder)
     draft = folder / (FINGERPRINT + UNFINISHED)
-    draft.write_text(fingerprint)
+    draft.write_bytes(fingerprint.encode())
+    _to_disk(draft)
     draft.replace(noted)
 
 

@@ -6,7 +6,9 @@ container, whose clock and rules would get in their way.
 
     magic, recipe, headers, tag, then for each packet its head and its bytes, then the trailer
 
-Integers are little-endian; a text or bytes stand behind their length.
+Integers are little-endian; a text or bytes stand behind their length.  A packet's head has the checksum of its bytes,
+and the trailer that of all else: what a file says of itself is known to be true before a run goes on from it, and the
+bytes, of which there are many, are read once, when they are joined.
 """
 
 # PyAV's stubs leave the parameter of Packet untyped.
@@ -26,10 +28,11 @@ from av.packet import Packet
 
 from runtime.errors import OutputError
 
-MAGIC, END = b"VMSEG1\r\n", b"VMSEGEND"
+MAGIC, END = b"VMSEG2\r\n", b"VMSEGEND"
 _SIZE = struct.Struct("<I")
 _HEAD = struct.Struct("<qBII")  # time of presentation, whether a key frame, size, CRC-32 of the bytes
-_TRAILER = struct.Struct("<Iqqqq8s")  # packets, first and last frame's number, then their times, END
+_TRAILER = struct.Struct("<Iqqqq")  # packets, first and last frame's number, then their times
+_CLOSE = struct.Struct("<I8s")  # CRC-32 of all before it but the packets' bytes, END
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,10 @@ class Segment:
     first_pts: int  # when it is shown
     last_pts: int
 
+    def follows(self, before: Segment) -> bool:
+        """Whether its frames come behind those of `before`; numbers of frames that were lost may lie between."""
+        return before.last_frame < self.first_frame and before.last_pts < self.first_pts
+
 
 class SegmentFile:
     """A segment on its way to disk."""
@@ -55,9 +62,9 @@ class SegmentFile:
         self._file = file
         self._packets = 0
         self._frames: list[tuple[int, int]] = []  # number and time
-        file.write(MAGIC)
+        self._checksum = 0
         parts = (recipe.encode(), headers, (tag or "").encode())
-        file.writelines(_SIZE.pack(len(part)) + part for part in parts)
+        self._put(MAGIC + b"".join(_SIZE.pack(len(part)) + part for part in parts))
 
     @property
     def frames(self) -> int:
@@ -74,7 +81,7 @@ class SegmentFile:
             if packet.pts is None:
                 raise ValueError("a packet without a time")
             data = bytes(cast(Any, packet))  # PyAV declares no __buffer__, which Python types only since 3.12
-            self._file.write(_HEAD.pack(packet.pts, packet.is_keyframe, len(data), zlib.crc32(data)))
+            self._put(_HEAD.pack(packet.pts, packet.is_keyframe, len(data), zlib.crc32(data)))
             self._file.write(data)
             self._packets += 1
 
@@ -83,30 +90,50 @@ class SegmentFile:
         if self._packets != self.frames:
             raise ValueError(f"{self.frames} frames became {self._packets} packets")
         (first, first_pts), (last, last_pts) = self._frames[0], self._frames[-1]
-        self._file.write(_TRAILER.pack(self._packets, first, last, first_pts, last_pts, END))
+        self._put(_TRAILER.pack(self._packets, first, last, first_pts, last_pts))
+        self._file.write(_CLOSE.pack(self._checksum, END))
+
+    def _put(self, data: bytes) -> None:
+        self._file.write(data)
+        self._checksum = zlib.crc32(data, self._checksum)
 
 
 def read_segment(path: Path) -> Segment | None:
-    """What the file at `path` says of itself; None where it is no complete segment."""
+    """What the file at `path` says of itself; None where it was cut short; raises `OutputError` when it was damaged."""
     with path.open("rb") as file:
-        if file.seek(0, os.SEEK_END) < len(MAGIC) + _TRAILER.size:
+        end = file.seek(0, os.SEEK_END) - _TRAILER.size - _CLOSE.size
+        if end < len(MAGIC):
             return None
-        file.seek(-_TRAILER.size, os.SEEK_END)
-        packets, *rest, end = _TRAILER.unpack(file.read(_TRAILER.size))
+        file.seek(end)
+        trailer = file.read(_TRAILER.size)
+        checksum, mark = _CLOSE.unpack(file.read(_CLOSE.size))
+        if mark != END:
+            return None
+        packets, *rest = _TRAILER.unpack(trailer)
         file.seek(0)
-        if file.read(len(MAGIC)) != MAGIC or end != END:
-            return None
-        recipe, headers, tag = (file.read(*_SIZE.unpack(file.read(_SIZE.size))) for _ in range(3))
-        return Segment(path, recipe.decode(), headers, tag.decode() or None, file.tell(), packets, *rest)
+        told = _Told(path, file)
+        magic = told.take(len(MAGIC))
+        recipe, headers, tag = (told.take(*_SIZE.unpack(told.take(_SIZE.size))) for _ in range(3))
+        begin = file.tell()
+        for _ in range(packets):
+            _, _, size, _ = told.head()
+            file.seek(size, os.SEEK_CUR)
+        if magic != MAGIC or file.tell() != end or zlib.crc32(trailer, told.checksum) != checksum:
+            raise _damaged(path)
+        try:
+            return Segment(path, recipe.decode(), headers, tag.decode() or None, begin, packets, *rest)
+        except UnicodeDecodeError:
+            raise _damaged(path) from None
 
 
 def read_times(segment: Segment) -> Iterator[int]:
-    """The packets' times of presentation, in decoding order."""
+    """The packets' times of presentation, in decoding order; raises `OutputError` when the file was damaged."""
     with segment.path.open("rb") as file:
         file.seek(segment.begin)
+        told = _Told(segment.path, file)
         for _ in range(segment.packets):
-            pts, _, size, _ = _HEAD.unpack(file.read(_HEAD.size))
-            file.seek(size, 1)
+            pts, _, size, _ = told.head()
+            file.seek(size, os.SEEK_CUR)
             yield pts
 
 
@@ -114,12 +141,39 @@ def read_packets(segment: Segment) -> Iterator[Packet[Any]]:
     """The packets in decoding order, with times of presentation; raises `OutputError` when the file was damaged."""
     with segment.path.open("rb") as file:
         file.seek(segment.begin)
+        told = _Told(segment.path, file)
         for _ in range(segment.packets):
-            pts, is_key, size, checksum = _HEAD.unpack(file.read(_HEAD.size))
-            data = file.read(size)
+            pts, is_key, size, checksum = told.head()
+            data = told.take(size)
             if zlib.crc32(data) != checksum:
-                raise OutputError(f"{segment.path}: damaged; begin anew with --overwrite in place of --resume")
+                raise _damaged(segment.path)
             packet: Packet[Any] = Packet(data)
             packet.pts = pts
             packet.is_keyframe = bool(is_key)
             yield packet
+
+
+class _Told:
+    """Reads a segment from where its file stands; raises `OutputError` where the file ends before that."""
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self._path = path
+        self._file = file
+        self._size = os.fstat(file.fileno()).st_size
+        self.checksum = 0  # CRC-32 of all that was taken
+
+    def take(self, size: int) -> bytes:
+        """The next `size` bytes; no more than there are is asked for, whatever a damaged file says."""
+        if size > self._size - self._file.tell():
+            raise _damaged(self._path)
+        data = self._file.read(size)
+        self.checksum = zlib.crc32(data, self.checksum)
+        return data
+
+    def head(self) -> tuple[int, int, int, int]:
+        """The next packet's: see `_HEAD`."""
+        return cast("tuple[int, int, int, int]", _HEAD.unpack(self.take(_HEAD.size)))
+
+
+def _damaged(path: Path) -> OutputError:
+    return OutputError(f"{path}: damaged; begin anew with --overwrite in place of --resume")

@@ -102,6 +102,7 @@ class VideoWriter:
 
     def _finished(self) -> Iterator[Segment]:
         """What an earlier run finished; whatever lies behind a gap is of no use."""
+        before: Segment | None = None
         for number in count():
             path = self._work.piece(self._name(number))
             found = read_segment(path) if path.exists() else None
@@ -112,6 +113,12 @@ class VideoWriter:
                     f"{self._work.folder}: the unfinished work there was encoded by other libraries or on another "
                     f"machine; begin anew with --overwrite in place of --resume"
                 )
+            if before is not None and not found.follows(before):
+                raise OutputError(
+                    f"{path}: begins at frame {found.first_frame}, wanted one behind frame {before.last_frame}, the "
+                    f"last of the segment before it; begin anew with --overwrite in place of --resume"
+                )
+            before = found
             yield found
 
     def _end_segment(self) -> None:

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -171,6 +172,19 @@ def test_a_stage_or_target_that_is_not_there_is_named(folder: Path) -> None:
         bundle.stage("decoder")
     with pytest.raises(FileMissing, match="no file for target 'tensorrt', only for onnx"):
         bundle.file(bundle.stage("encoder"), "tensorrt")
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_no_depth_of_nesting_escapes_the_error_tree(folder: Path, opening: str, closing: str) -> None:
+    """The reader of JSON goes as deep as the interpreter allows; what describes the value may not go as deep."""
+    path = folder / MANIFEST
+    whole, refusals = path.read_text(), set[bool]()
+    for depth in range(sys.getrecursionlimit() // 2, sys.getrecursionlimit()):
+        path.write_text(whole.replace('"float32"', opening * depth + "1" + closing * depth, 1))
+        with pytest.raises(ManifestInvalid) as caught:
+            read_bundle(folder)
+        refusals.add("not JSON" in str(caught.value))
+    assert refusals == {False, True}
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)

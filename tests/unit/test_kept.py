@@ -69,3 +69,20 @@ def test_a_write_that_fails_leaves_what_was_there(beside: Path, monkeypatch: pyt
 def test_the_users_cache_is_where_the_desktop_keeps_caches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     assert user_cache() == Path.home() / ".cache" / "vidmend"
+
+
+def test_without_a_home_there_is_no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a user whom a container's image does not know."""
+
+    def unknown(_: int) -> None:
+        raise KeyError
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    monkeypatch.chdir(tmp_path)
+    assert read_kept(user_cache() / "trials", "name") == b""
+    assert not keep(user_cache() / "trials", "name", b"content")
+    assert not list(tmp_path.iterdir())
+    assert keep(tmp_path / "bundle", "name", b"content")
+    assert read_kept(tmp_path / "bundle", "name") == b"content"

@@ -91,6 +91,17 @@ def test_regions_are_drawn_in_the_frames_in_which_they_are_active(tmp_path: Path
     assert top > 80
 
 
+@pytest.mark.parametrize(("width", "height"), [(640, 2), (2, 960), (2, 320), (960, 4)])
+def test_a_frame_of_a_few_rows_or_columns_has_a_preview(tmp_path: Path, width: int, height: int) -> None:
+    info = replace(INFO, width=width, height=height)
+    region = Region(Crop(width // 2, height // 2, 1, 1))
+    everything = Region(Crop(0, 0, width, height))
+    write_preview(tmp_path / "look.png", [(frame_of(0, width, height), None)], (region, everything), info, PICTURE)
+    picture = sheet(tmp_path / "look.png")
+    assert np.all(picture == 255, axis=-1).any()
+    assert picture.shape[0] <= 1080
+
+
 def test_wide_samples_make_a_wide_picture(tmp_path: Path) -> None:
     write_preview(tmp_path / "look.png", [(frame(), None)], (), replace(LARGE, sample_aspect=Fraction(2)), PICTURE)
     assert panel_of(sheet(tmp_path / "look.png"))[2:] == (2 * WIDTH, HEIGHT)

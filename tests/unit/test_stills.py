@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
+from hypothesis.extra import numpy as hnp
 
-from runtime.frame import Colour, Frame, Layout
+from runtime.frame import Colour, Frame, Hole, Layout
 from runtime.patch import Crop
 from runtime.stills import Pose, hole_still, largest_piece, part_of, screen_size, still, upright, window_at
 
@@ -101,9 +102,40 @@ def test_a_window_needs_a_hole() -> None:
         window_at(np.zeros((4, 4), np.bool_), (2, 2), 1)
 
 
+@given(hnp.arrays(np.bool_, (37, 66), fill=some.just(False)).filter(np.any), some.integers(1, 20), some.integers(1, 20))
+def test_a_window_shows_some_of_any_hole(hole: Hole, cells: int, lines: int) -> None:
+    window = window_at(hole, (4 * cells, 4 * lines), 4)
+    assert hole[window.top : window.bottom, window.left : window.right].any()
+
+
+def test_a_window_shows_some_of_a_ring() -> None:
+    hole = np.ones((400, 600), np.bool_)
+    hole[40:360, 100:500] = False
+    window = window_at(hole, (80, 40), 4)
+    assert hole[window.top : window.bottom, window.left : window.right].any()
+    assert window.top == 180  # still centred where that shows it
+
+
 def test_the_largest_piece_is_that_of_the_fullest_crop() -> None:
     hole = np.zeros((10, 20), np.bool_)
     hole[1:3, 1:3] = hole[5:9, 12:18] = True
     piece = largest_piece(hole, [Crop(0, 0, 6, 6), Crop(10, 4, 10, 6)])
     assert piece[5:9, 12:18].all()
     assert not piece[:, :10].any()
+
+
+def test_pieces_of_one_crop_are_told_apart() -> None:
+    """As logos in two corners of a frame that is one region: between them nothing is replaced."""
+    hole = np.zeros((400, 600), np.bool_)
+    hole[10:20, 10:40] = True
+    hole[380:390, 570:591] = hole[390, 591] = True
+    piece = largest_piece(hole, [Crop(0, 0, 600, 400)])
+    assert np.array_equal(np.argwhere(piece), np.argwhere(hole[:20]))
+    hole[20:24, 40:50] = True  # a corner connects
+    piece = largest_piece(hole, [Crop(0, 0, 600, 400)])
+    assert np.array_equal(np.argwhere(piece), np.argwhere(hole[:24]))
+
+
+def test_a_piece_needs_a_hole() -> None:
+    with pytest.raises(ValueError, match="empty"):
+        largest_piece(np.zeros((4, 4), np.bool_), [Crop(0, 0, 4, 4)])

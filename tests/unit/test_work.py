@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -100,6 +101,23 @@ def test_work_of_something_else_is_not_gone_on_with(tmp_path: Path) -> None:
     for overwrite in (False, True):
         assert "of other files or settings" in refused(tmp_path / "out.mp4", resume=True, overwrite=overwrite)
     assert names(tmp_path / "out.mp4.part") == ["a", "fingerprint", "lock"]
+
+
+def test_a_fingerprint_that_is_no_text_is_of_something_else(tmp_path: Path) -> None:
+    begin(tmp_path / "out.mp4", "a")
+    (tmp_path / "out.mp4.part" / "fingerprint").write_bytes(b"\xff\xfemine")
+    assert "of other files or settings" in refused(tmp_path / "out.mp4", resume=True)
+    with open_work(tmp_path / "out.mp4", "mine", resume=False, overwrite=True) as work:
+        assert work.pieces() == []
+
+
+def test_what_a_loss_of_power_must_not_take_is_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A piece is of no use without the fingerprint."""
+    synced: list[int] = []
+    monkeypatch.setattr("os.fsync", lambda handle: synced.append(os.fstat(handle).st_ino))
+    with open_work(tmp_path / "out.mp4", "mine", resume=True, overwrite=False) as work:
+        make(work, "piece")
+        assert synced == [(work.folder / name).stat().st_ino for name in ("fingerprint", "piece")]
 
 
 @pytest.mark.parametrize("overwrite", [False, True])

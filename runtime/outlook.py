@@ -92,7 +92,8 @@ def _masks(job: Job, info: VideoInfo, progress: Progress, instead: Path | None) 
     target = mask_choice.found_mask(job.out)
     if not (job.resume and noted(job.out) and mask_choice.was_found(target)):  # by the run that is gone on with
         replace = job.overwrite or mask_choice.was_found(target)
-        check_sidecar(target, ".png", [job.video, *job.masks.masks], overwrite=replace)
+        sources = [job.video, *job.masks.masks]
+        check_sidecar(target, ".png", sources, overwrite=replace, sources=sources)
         mask_choice.find_mask(info, target, progress)
     return job.masks.with_masks(target), (f"the overlay that was found is marked in {target}",)
 
@@ -101,8 +102,9 @@ def _check_sidecars(job: Job, request: Request, preview: Path | None) -> None:
     """Raises `OutputError` when report or preview cannot be written, or would overwrite a file of the run."""
     for path, suffix in ((job.report, ".html"), (preview, ".png")):
         if path is not None:
-            files = [job.video, job.out, mask_choice.found_mask(job.out), *request.masks]
-            check_sidecar(path, suffix, files, overwrite=job.overwrite)
+            sources = [job.video, *request.masks]
+            files = [job.out, mask_choice.found_mask(job.out), *sources]
+            check_sidecar(path, suffix, files, overwrite=job.overwrite, sources=sources)
 
 
 def replaced(request: Request) -> tuple[str, ...]:

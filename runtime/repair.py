@@ -12,6 +12,7 @@ from runtime import backends
 from runtime._video.extent import cut_short
 from runtime.cuts import files_of, no_cuts, open_cuts
 from runtime.decoding import decide
+from runtime.errors import OutputError
 from runtime.fingerprint import fingerprint, runs_on
 from runtime.frame import Frame, Masked
 from runtime.job import Job
@@ -41,7 +42,10 @@ def repair(job: Job, progress: Progress) -> Summary:
                 run.write(None if job.report is None else samples)
                 summary = run.summary(time.perf_counter() - started)
     if job.report is not None:
-        write_report(job.report, _report(job, outlook, summary), samples)
+        try:
+            write_report(job.report, _report(job, outlook, summary), samples)
+        except OutputError as error:  # the result is there all the same
+            return replace(summary, notes=(*summary.notes, f"there is no report: {error}"))
     return summary
 
 
@@ -190,7 +194,7 @@ def _copied(job: Job, outlook: Outlook, started: float) -> Summary:
         regions=(),
         cuts=(),
         copied=True,
-        notes=(*outlook.info.notes, *outlook.notes, *notes, NOTHING_MASKED),
+        notes=(*outlook.notes, *notes, NOTHING_MASKED),  # nothing of the video's is converted or dropped
         lost=(),
     )
 

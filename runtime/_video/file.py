@@ -288,7 +288,7 @@ def _duration_s(container: InputContainer, stream: VideoStream, time_base: Fract
 
 
 def _notes(picture: VideoFrame, codec: str, *, alpha: bool) -> Iterator[str]:
-    yield from remarks(picture.format.name)
+    yield from remarks(picture.format.name, transparent=False)  # whether anything is, reading it tells
     if alpha and not has_alpha(picture.format.name):
         yield "the video's transparency is dropped"
     if beside(picture, codec, [SideDataType.A53_CC]):

@@ -124,6 +124,14 @@ def alpha_of(picture: VideoFrame) -> tuple[Plane, Layout]:
     return _view(picture.planes[last.plane], last.bits).copy(), Layout("gray", last.bits, 0, 0)
 
 
+def is_transparent(picture: VideoFrame) -> bool:
+    """Whether anything of the picture is less than opaque; some decoders and many programs give all an alpha."""
+    if not has_alpha(picture.format.name):
+        return False
+    plane, layout = alpha_of(picture)
+    return int(plane.min()) < (1 << layout.bits) - 1
+
+
 def picture_of(planes: tuple[Plane, ...], layout: Layout) -> VideoFrame:
     """A picture for the encoder that holds copies of `planes`."""
     height, width = planes[0].shape

@@ -9,10 +9,18 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-from av.video.frame import VideoFrame
 
 from runtime._video.file import VideoInfo, meaning_of, rotation_of
-from runtime._video.formats import ALPHA, alpha_of, has_alpha, layout_of, planar_name, planes_of, remarks
+from runtime._video.formats import (
+    ALPHA,
+    alpha_of,
+    has_alpha,
+    is_transparent,
+    layout_of,
+    planar_name,
+    planes_of,
+    remarks,
+)
 from runtime._video.sequence import find_sequence
 from runtime._video.still import Still, Undecodable, is_mirrored
 from runtime.errors import DamagedVideo, InputError
@@ -147,7 +155,7 @@ class ImageReader:
     def _frame(self, index: int, still: Still) -> Frame:
         info = self._info
         if not self._alpha:
-            if not self._transparent and _is_transparent(still.picture):
+            if not self._transparent and is_transparent(still.picture):
                 self._transparent = still.picture.format.name
             return Frame(index, index, planes_of(still.picture), info.layout, info.colour)
         if not has_alpha(still.picture.format.name):  # programs leave it out where all is opaque
@@ -155,14 +163,6 @@ class ImageReader:
             return Frame(index, index, (opaque,), Layout("gray", 8, 0, 0), ALPHA)
         plane, layout = alpha_of(still.picture)
         return Frame(index, index, (plane,), layout, ALPHA)
-
-
-def _is_transparent(picture: VideoFrame) -> bool:
-    """Whether anything of the picture is less than opaque; some decoders and many programs give all an alpha."""
-    if not has_alpha(picture.format.name):
-        return False
-    plane, layout = alpha_of(picture)
-    return int(plane.min()) < (1 << layout.bits) - 1
 
 
 def _believable(aspect: Fraction) -> Fraction:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +25,16 @@ from av.video.stream import VideoStream
 from runtime._video.deinterlace import Place, deinterlaced, interlaced, made_progressive
 from runtime._video.extent import cut_short
 from runtime._video.file import alpha_beside, demuxed, opened, probe, video_stream
-from runtime._video.formats import ALPHA, alpha_of, layout_of, planar, planar_name, planes_of
+from runtime._video.formats import (
+    ALPHA,
+    alpha_of,
+    is_transparent,
+    layout_of,
+    planar,
+    planar_name,
+    planes_of,
+    remarks,
+)
 from runtime._video.ledger import Ledger
 from runtime._video.nvdec import decoded
 from runtime._video.splice import splice_of
@@ -161,7 +171,19 @@ class VideoReader:
             self._check(picture)
             place = Place(self._ledger.counted, self._time(picture))
             self._ledger.kept()
-            yield place, picture if self._alpha else planar(picture)
+            if self._alpha:
+                yield place, picture
+                continue
+            in_planes = planar(picture)
+            if self.info.alpha:
+                self._note_what_is_dropped(picture)
+            yield place, in_planes
+
+    def _note_what_is_dropped(self, picture: VideoFrame) -> None:
+        notes = self.info.notes
+        dropped = remarks(picture.format.name)
+        if not set(dropped) <= set(notes) and is_transparent(picture):
+            self.info = replace(self.info, notes=tuple(dict.fromkeys((*dropped, *notes))))
 
     def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
         decoder = stream.codec_context

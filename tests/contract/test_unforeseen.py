@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from runtime.cli import main
+from runtime.errors import OutputError
 from runtime.interruption import run_main
 from tests.clips import Clip, write_clip
 from tests.tiny import HEIGHT, WIDTH
@@ -234,3 +235,16 @@ def test_mistakes_of_ours_stay_tracebacks(
 ) -> None:
     with pytest.raises(kind):
         refuse(tmp_path, monkeypatch, f"raise {kind.__name__}('a mistake of ours')")
+
+
+def test_a_report_that_cannot_be_written_is_told_and_the_result_is_there(
+    holed: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OutputError("report.html: cannot be written (No space left on device); free some space there")
+
+    monkeypatch.setattr("runtime.repair.write_report", full)
+    out = tmp_path / "out.mp4"
+    assert main([*holed, "--out", str(out), "--report", str(tmp_path / "report.html")]) == 0
+    assert out.exists()
+    assert "note: there is no report: report.html: cannot be written (No space left" in capsys.readouterr().err

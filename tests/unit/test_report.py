@@ -242,6 +242,7 @@ def test_a_report_has_a_name_of_its_own(tmp_path: Path) -> None:
         (tmp_path / "old.html", "--overwrite"),
         (tmp_path / "away" / "report.html", "create it first"),
         (tmp_path / "." / "video.html", "another name"),
+        (tmp_path / f"{'n' * 249}.html", "cannot be written (File name too long)"),
     ):
         with pytest.raises(OutputError) as caught:
             check_sidecar(path, ".html", [video], overwrite=False)
@@ -249,3 +250,15 @@ def test_a_report_has_a_name_of_its_own(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
     check_sidecar(tmp_path / "old.html", ".html", [video], overwrite=True)
     check_sidecar(tmp_path / "new.HTML", ".html", [video], overwrite=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.html", "old.html"]
+
+
+def test_nothing_is_written_among_pictures_that_are_read(tmp_path: Path) -> None:
+    """It would take the place of one, or be one more the next time."""
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "one.png").write_bytes(b"a mask")
+    for read in (tmp_path / "frames", tmp_path / "frames" / "%04d.png"):
+        for name in ("0001.png", "look.png"):
+            with pytest.raises(OutputError, match=r"lies among the pictures of [^\n]*frames, which this run reads"):
+                check_sidecar(tmp_path / "frames" / name, ".png", [], overwrite=True, sources=[read])
+    check_sidecar(tmp_path / "look.png", ".png", [], overwrite=True, sources=[tmp_path / "one.png"])

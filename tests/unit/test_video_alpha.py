@@ -39,8 +39,8 @@ def test_the_alpha_channel_is_read_by_itself(tmp_path: Path, name: str) -> None:
     path = write_clip(tmp_path / name, clip, pictures)
     with open_reader(path) as reader, open_alpha(path) as alpha:
         assert reader.info.alpha
-        assert any("transparency is dropped" in note for note in reader.info.notes)
         frames = list(zip(reader, alpha, strict=True))
+        assert any("transparency is dropped" in note for note in reader.info.notes)
         assert alpha.lost == []
     assert len(frames) == clip.frames
     for frame, grey in frames:
@@ -48,6 +48,19 @@ def test_the_alpha_channel_is_read_by_itself(tmp_path: Path, name: str) -> None:
         opaque = grey.planes[0] >> (grey.layout.bits - 8) > 127
         wrong = np.count_nonzero(opaque != (disc(frame.index) > 127))
         assert wrong <= TOLERANCE["alpha video", "pixels"]
+
+
+@pytest.mark.parametrize(("alpha", "told"), [((255, 255), False), ((255, 254), True), ((0, 255), True)])
+def test_what_is_opaque_everywhere_loses_nothing(tmp_path: Path, alpha: tuple[int, int], told: bool) -> None:
+    clip = ALPHA["rle.mov"]
+    levels = [np.full((48, 64, 4), 255, np.uint8) for _ in alpha]
+    for picture, level in zip(levels, alpha, strict=True):
+        picture[5, 7, 3] = level
+    pictures = (av.VideoFrame.from_ndarray(each, "rgba").reformat(format="argb", threads=1) for each in levels)
+    path = write_clip(tmp_path / "v.mov", clip, pictures)
+    with open_reader(path) as reader:
+        assert sum(1 for _ in reader) == 2
+        assert ("pixel format argb: transparency is dropped" in reader.info.notes) == told
 
 
 def test_a_video_without_alpha_has_none_to_read(tmp_path: Path) -> None:

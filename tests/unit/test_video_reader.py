@@ -161,8 +161,8 @@ def test_packed_rgb_becomes_planes(tmp_path: Path) -> None:
     pictures = (picture_from(gbrap, "gbrap").reformat(format="rgba", threads=1) for _ in range(3))
     with VideoReader(write_clip(tmp_path / "v.mov", clip, pictures)) as reader:
         assert reader.info.layout == Layout("rgb", 8, 0, 0)
-        assert reader.info.notes == ("pixel format rgba: transparency is dropped",)
         assert [int(plane[0, 0]) for plane in next(iter(reader)).planes] == [200, 30, 4]
+        assert reader.info.notes == ("pixel format rgba: transparency is dropped",)
 
 
 def test_a_matrix_that_cannot_be_computed_is_refused(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from runtime._clip_frames import WaitingFrames
 from runtime.bundle import PixelRule
 from runtime.clock import Clock
-from runtime.errors import InputError
 from runtime.frame import RGB, Frame, Hole, Masked
 from runtime.holes import cover
 from runtime.patch import Crop
@@ -61,10 +60,6 @@ class Agenda:
         self._active = [item for item in self._active if item[1].last is None or self._reaches(index, item[1].last)]
         return self._active
 
-    def paints(self, index: int) -> bool:
-        """Whether holes in frame `index` are to be filled at all."""
-        return index >= self._paint_from
-
     def repaints(self, region: Region, index: int) -> bool:
         """Whether a hole of `region` in frame `index` is to be filled."""
         return self._first(region) <= index and (region.last is None or index <= region.last)
@@ -93,18 +88,13 @@ def prepare(
     rule = how.rule
     mask: Hole | None = None
     holes: dict[int, Hole | None] = {}
-    covering: list[Region] | None = None
     for masked in clip:
         with clock.busy("prepare"):
             if masked.hole is not mask:  # one mask often serves the whole clip
                 mask = masked.hole
                 holes = {}
-                covering = None
             frame = masked.frame
             views: list[tuple[int, View]] = []
-            before, covering = covering, _covering(agenda, frame.index)
-            if mask is not None and agenda.paints(frame.index) and covering != before:
-                _insist_on_all(mask, covering, frame.index)
             for number, region in agenda.at(frame.index):
                 if number not in holes:
                     holes[number] = None if mask is None else cover(mask, region.crop, rule, how.dilate)
@@ -114,22 +104,6 @@ def prepare(
                 views.append((number, View(rgb, hole, repainted)))
             waiting.put(frame)
         yield Staged(frame.index, masked.cut, tuple(views), frame if how.on_device else None)
-
-
-def _covering(agenda: Agenda, index: int) -> list[Region]:
-    return [region for _, region in agenda.at(index) if agenda.repaints(region, index)]
-
-
-def _insist_on_all(mask: Hole, regions: Sequence[Region], index: int) -> None:
-    """Raise `InputError` where a masked pixel lies in none of `regions`: it would stay as it is without a word."""
-    left = mask.copy()
-    for crop in (region.crop for region in regions):
-        left[crop.top : crop.bottom, crop.left : crop.right] = False
-    if left.any():
-        raise InputError(
-            f"frame {index}: its mask marks what none was foreseen for when the masks were read; the times of the "
-            f"video's packets and frames do not agree. Give boxes without times, or convert the video first"
-        )
 
 
 class Lane:

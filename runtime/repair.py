@@ -14,6 +14,7 @@ from runtime.cuts import files_of, no_cuts, open_cuts
 from runtime.decoding import decide
 from runtime.errors import OutputError
 from runtime.fingerprint import fingerprint, runs_on
+from runtime.foreseen import Foreseen
 from runtime.frame import Frame, Masked
 from runtime.job import Job
 from runtime.masks import MaskSource, open_masks
@@ -139,8 +140,11 @@ class _Run:
         return (*self._session.notes, *self._decoding.notes)
 
     def _masked(self, masks: MaskSource) -> Iterator[Masked]:
+        foreseen = Foreseen(self._outlook.regions)
         for frame, cut in self._cuts.marked(self._reader):
-            yield Masked(frame, masks.read(frame.index, self._outlook.info.seconds(frame.pts)), cut)
+            hole = masks.read(frame.index, self._outlook.info.seconds(frame.pts))
+            foreseen.insist(frame.index, hole)
+            yield Masked(frame, hole, cut)
 
     def _take(self, done: Restored, writer: FrameWriter, samples: Samples | None) -> None:
         with self._session.clock.busy("write"):

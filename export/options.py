@@ -67,8 +67,9 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("checkpoint", nargs="?", type=Path, metavar="CHECKPOINT", help=".pth or .safetensors (default: vidmend's own)")
     add("--model", metavar="NAME", help=f"network (default: {models.DEFAULT})")
+    out = "the bundle's folder (default: bundles/MODEL-VARIANT[-WxH][-N+R][-int8], as --size, --frames and --int8 say)"
     add("--variant", metavar="V", help="trained form of the network (default: the one that fits, if only one does)")
-    add("--out", type=Path, metavar="DIR", help="the bundle's folder (default: bundles/MODEL-VARIANT)")
+    add("--out", type=Path, metavar="DIR", help=out)
     add("--target", metavar="NAME,...", help="what to make of each stage (default: onnx; in half, what is installed)")
     add("--fp16", action="store_true", help="half precision for engines; CPUs keep their float32 graphs")
     add("--bf16", action="store_true", help="the same in bfloat16")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from runtime.patterns import is_pattern
 from runtime.video import CONTAINERS
 
 PICTURES = "%05d.png"
+
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 def expand(names: Sequence[str]) -> Iterator[Path]:
@@ -21,6 +24,8 @@ def expand(names: Sequence[str]) -> Iterator[Path]:
     """
     for name in names:
         path = Path(name)
+        if _ADDRESS.match(name) and not path.exists():  # as a path it would be told with a slash less
+            raise UsageError(f"{name}: addresses are not opened; download the video and name its file")
         if path.exists() or not glob.has_magic(name):
             yield _named(path)
             continue

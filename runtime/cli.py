@@ -14,8 +14,9 @@ from runtime.errors import UsageError, VidmendError, refusals_told
 from runtime.interruption import INTERRUPTED, interruptible
 from runtime.job import Job
 from runtime.memory import share_one_arena
-from runtime.options import build_parser, jobs
+from runtime.options import build_parser, jobs, refuse_unused
 from runtime.outlook import Previewed, preview
+from runtime.patterns import is_pattern
 from runtime.program import Backend
 from runtime.progress import shown
 from runtime.repair import repair
@@ -51,8 +52,12 @@ def _run(options: argparse.Namespace) -> list[int]:
         raise UsageError("--report and --preview: take one video at a time")
     if options.resume and options.keep_going:
         raise UsageError("--resume: cannot be used with --keep-going, since lost frames cannot be counted on")
+    refuse_unused(options, wanted)
+    codes: list[int] = []
     with _folder_for(wanted, options.out):
-        return [_one(job, options) for job in wanted]
+        for job in wanted:
+            codes.append(_one(job, options, _others(codes, len(wanted))))
+    return codes
 
 
 @contextmanager
@@ -70,8 +75,8 @@ def _folder_for(jobs: Sequence[Job], asked: str | None) -> Generator[None, None,
             folder.rmdir()
 
 
-def _one(job: Job, options: argparse.Namespace) -> int:
-    """Run one job and say what became of it."""
+def _one(job: Job, options: argparse.Namespace, others: str) -> int:
+    """Run one job and say what became of it; and of the `others`, if it is interrupted."""
     try:
         with interruptible(), refusals_told(), shown(job.video.name) as progress:
             found = preview(job, options.preview, progress) if options.preview else repair(job, progress)
@@ -80,7 +85,7 @@ def _one(job: Job, options: argparse.Namespace) -> int:
             print(json.dumps({"video": str(job.video), "error": str(error)}), flush=True)
         return _say(error)
     except KeyboardInterrupt:
-        _say_interrupted(job)
+        _say_interrupted(job, options, others)
         raise
     if isinstance(found, Previewed):
         print(found.as_json() if options.json else found.as_line())
@@ -102,13 +107,23 @@ def _say(error: VidmendError) -> int:
     return error.exit_code
 
 
-def _say_interrupted(job: Job) -> None:
+def _others(codes: Sequence[int], videos: int) -> str:
+    """How many of several videos are done; empty for a single one."""
+    done = sum(code in (DONE, LOST) for code in codes)
+    return f"; done: {done} of {videos} videos" if videos > 1 else ""
+
+
+def _say_interrupted(job: Job, options: argparse.Namespace, others: str) -> None:
     unfinished = folder_of(job.out)
-    if job.resume and unfinished.is_dir():
-        kept = f"what is finished lies in {unfinished}; the same command goes on from there"
-    else:
-        kept = "nothing was written (--resume would keep what is finished)"
-    print(f"infer.py: interrupted; {kept}", file=sys.stderr)
+    kept = "of this video nothing was written" if others else "nothing was written"
+    if job.resume and not options.preview:
+        if unfinished.is_dir():
+            kept = f"what is finished lies in {unfinished}; the same command goes on from there"
+        else:
+            kept += f": no {'picture' if is_pattern(job.out) else 'segment'} was finished yet"
+    elif not options.preview and not options.keep_going:  # with which --resume cannot be
+        kept += " (--resume would keep what is finished)"
+    print(f"infer.py: interrupted; {kept}{others}", file=sys.stderr)
 
 
 def _verdict(codes: Sequence[int], *, quiet: bool) -> int:
@@ -133,5 +148,7 @@ def _list_backends(*, as_json: bool) -> int:
 def _able(backend: Backend) -> str:
     machine = backend.machine()
     if machine is None:
-        return f"can run here, in {' or '.join(backend.precision('auto', compute) for compute in backend.graphs)}"
+        types = " or ".join(backend.precision("auto", compute) for compute in backend.graphs)
+        on_processor = backend.memory == "host" and backend.rank is not None  # null reads no graph
+        return f"can run here, in {types}{', int8 graphs too' if on_processor else ''}"
     return f"can run here: engines of {machine.target} {machine.version} for SM {machine.capability} ({machine.gpu})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,8 +14,10 @@ from runtime.boxes import parse_box
 from runtime.bundle import DEFAULT
 from runtime.composite import MAX_FEATHER
 from runtime.decoding import AUTO, DECODERS
+from runtime.errors import UsageError
 from runtime.job import Job
 from runtime.masks import Request
+from runtime.patterns import is_pattern
 from runtime.program import PRECISIONS
 from runtime.regions import Choice
 from runtime.session import Settings
@@ -40,7 +42,7 @@ examples:
   python infer.py --list-backends                      what can run on this machine
 
 exit codes: 0 done, 2 nothing was written, 3 done but frames of a damaged video are lost, 4 some of several videos
-failed, 130 interrupted"""
+failed, 130 interrupted, 141 whoever read what it prints has gone"""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -64,7 +66,8 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_holes(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("what is replaced").add_argument
     mask = "image, folder of images or video, white is the hole; 'auto': an overlay that stays put; 'alpha': where the "
-    mask += "video is transparent (repeat to unite)"
+    mask += "video is transparent (repeat to unite; default: VIDEO_mask/, VIDEO_mask.png or "
+    mask += "VIDEO_mask.mp4 beside it, else auto)"
     add("--mask", action="append", default=[], metavar="M", help=mask)
     add("--box", action="append", default=[], metavar="X,Y,W,H[@A-B]", help="a rectangle, from second A to B")
     add("--invert-mask", action="store_true", help="black is the hole")
@@ -75,7 +78,8 @@ def _add_holes(parser: argparse.ArgumentParser) -> None:
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("the result").add_argument
-    out = "a video, .mp4 .mov .mkv .webm (default: VIDEO_repaired), out/%%05d.png, or a folder: out/"
+    out = "a video, .mp4 .mov .mkv .webm (default: VIDEO_repaired), out/%%05d.png, or a folder: out/. Pictures are "
+    out += "numbered from 0, whatever the number of the first one that is read"
     add("--out", metavar="F", help=out)
     replace = "replace an existing output; of pictures all that have such a name"
     add("--overwrite", action="store_true", help=replace)
@@ -147,6 +151,15 @@ def jobs(options: argparse.Namespace) -> Iterator[Job]:
             report=options.report,
             decoder=options.decoder,
         )
+
+
+def refuse_unused(options: argparse.Namespace, wanted: Sequence[Job]) -> None:
+    """Raise `UsageError` at options of an encoder where all results are pictures."""
+    if not all(is_pattern(job.out) for job in wanted):
+        return
+    for name in ("codec", "crf", "preset"):
+        if getattr(options, name) != getattr(Encoding(), name):
+            raise UsageError(f"--{name}: has no meaning for pictures, which are lossless PNG; leave it out")
 
 
 def _request(options: argparse.Namespace) -> Request:

@@ -186,7 +186,9 @@ def read_lengths(path: Path) -> dict[str, int]:
     try:
         content: object = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise InputError(f"{path}: is not there; make it with python -m training.pack {path.parent} VIDEO...") from None
+        split = "" if path.stem == "train" else f" --split {path.stem}"  # without it the other list would be made
+        command = f"python -m training.pack {path.parent} VIDEO...{split}"
+        raise InputError(f"{path}: is not there; make it with {command}") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:

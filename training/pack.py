@@ -12,6 +12,7 @@ from models._spec import Size
 from runtime.arguments import OneLineParser
 from runtime.errors import InputError, VidmendError
 from runtime.interruption import INTERRUPTED, interruptible
+from runtime.plural import plural
 from runtime.progress import Progress, shown
 from training.archive import FOLDER
 from training.footage import Footage, find_footage
@@ -69,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
         return INTERRUPTED
     packed = len(clips) - failed
     print(
-        f"{options.out}: {packed} clips, {frames} frames in {options.split}.json"
+        f"{options.out}: {plural(packed, 'clip')}, {plural(frames, 'frame')} in {options.split}.json"
         + (f"; {failed} failed" * bool(failed))
     )
     return DONE if not failed else SOME_FAILED if packed else FAILED

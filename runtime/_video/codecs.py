@@ -91,7 +91,7 @@ def choose(out: Path, encoding: Encoding, info: VideoInfo, declared: Declared, t
     codec = CODECS[name]
     why, form = _why_not(codec, out, info), _form(codec, info)
     if why or form is None:
-        raise OutputError(f"{out}: {why}; wanted another --codec, of: {', '.join(CODECS)}")
+        raise OutputError(f"{out}: {why}; wanted {_remedy(codec, out, info)}")
     crf, preset = _checked(codec, encoding)
     profile = info.profile if codec_of(info) == name else None
     options = codec.options(
@@ -146,6 +146,15 @@ def _why_not(codec: Codec, out: Path, info: VideoInfo) -> str | None:
     if form.layout.bits < min(info.layout.bits, KEPT_BITS):
         return f"{codec.title} holds {form.layout.bits} bits a sample here, the video has {info.layout.bits}"
     return None
+
+
+def _remedy(codec: Codec, out: Path, info: VideoInfo) -> str:
+    """What to ask for where the codec cannot stand for the video in `out`; what would be refused again is not named."""
+    others = [out.with_suffix(suffix) for suffix in codec.suffixes]
+    places = [f"--out {other}" for other in others if _why_not(codec, other, info) is None]
+    codecs = [name for name, other in CODECS.items() if _why_not(other, out, info) is None]
+    ways = [*places[:1], *([f"another --codec, of: {', '.join(codecs)}"] if codecs else [])]
+    return ", or ".join(ways) or f"pictures, as --out {out.with_suffix('')}/%05d.png"
 
 
 def _form(codec: Codec, info: VideoInfo) -> Encodable | None:

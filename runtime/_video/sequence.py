@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.errors import InputError
+from runtime.patterns import is_pattern
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
 PATTERN = re.compile(r"(?P<before>[^%]*)%(?:0(?P<digits>\d{1,2}))?d(?P<after>[^%]*)")
@@ -28,7 +29,8 @@ class Sequence:
 
 def names_sequence(path: Path) -> bool:
     """Whether `path` is a folder or a pattern, not a file."""
-    return path.is_dir() or (not path.exists() and PATTERN.fullmatch(path.name) is not None)
+    named = is_pattern(path) and PATTERN.fullmatch(path.name) is not None
+    return path.is_dir() or (named and not path.exists())
 
 
 def find_sequence(path: Path) -> Sequence:

@@ -48,7 +48,25 @@ def test_a_percent_sign_is_a_letter(tmp_path: Path) -> None:
             assert sum(1 for _ in reader) == 5
 
 
-@pytest.mark.parametrize("out", ["%5d.png", "a%d.jpg", "%05d.mp4"])
+@pytest.mark.parametrize("name", ["100%done", "take_%02d", "%d"])
+def test_a_place_for_a_number_is_letters_in_the_name_of_a_video(name: str, tmp_path: Path) -> None:
+    write_clip(tmp_path / f"{name}.mp4", Clip(frames=5))
+    assert main([str(tmp_path / f"{name}.mp4"), *BOX]) == 0
+    assert main([str(tmp_path / f"{name}.mp4"), "--out", str(tmp_path / "done_%03d.MKV"), *BOX]) == 0
+    for made in (f"{name}_repaired.mp4", "done_%03d.MKV"):
+        with VideoReader(tmp_path / made) as reader:
+            assert sum(1 for _ in reader) == 5
+
+
+def test_a_video_with_a_place_for_a_number_that_is_not_there_is_no_pattern(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_clip(tmp_path / "take_01.mp4", Clip(frames=2))
+    assert main([str(tmp_path / "take_%02d.mp4"), *BOX]) == 2
+    assert "take_%02d.mp4: no such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("out", ["%5d.png", "a%d.jpg", "%05d"])
 def test_a_pattern_that_cannot_be_used_is_no_name_either(
     out: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,6 +13,10 @@ from PIL import Image
 
 from runtime import backends
 from runtime.cli import main
+from runtime.job import Job
+from runtime.progress import Progress
+from runtime.repair import repair
+from runtime.summary import Summary
 from tests.clips import Clip, write_clip
 
 BOX = "40,20,16,12"
@@ -110,6 +114,55 @@ def test_backends_are_told_to_programs(capsys: pytest.CaptureFixture[str]) -> No
     for line in lines:
         assert line["runs"] is (backends.get(str(line["backend"])).why_not() is None)
         assert str(line["says"]).startswith("can run here" if line["runs"] else "cannot run here: ")
+
+
+def test_graphs_in_int8_are_told_of_backends_that_run_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--list-backends"]) == 0
+    lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+    able = {name for name, _ in lines if backends.get(name).why_not() is None}
+    assert {name for name, says in lines if says.endswith(", int8 graphs too")} == able & {"onnxruntime", "openvino"}
+    assert dict(lines)["null"] == "can run here, in zeros"
+
+
+ADVICE = " (--resume would keep what is finished)"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "done", "told"),
+    [
+        ((), 0, f"nothing was written{ADVICE}"),
+        (("b.mkv", "c.mkv"), 1, f"of this video nothing was written{ADVICE}; done: 1 of 3 videos"),
+        (("b.mkv",), 0, f"of this video nothing was written{ADVICE}; done: 0 of 2 videos"),
+        (("--resume",), 0, "nothing was written: no segment was finished yet"),
+        (("--resume", "--out", "%d.png"), 0, "nothing was written: no picture was finished yet"),
+        (("--keep-going",), 0, "nothing was written"),
+        (("--preview", "p.png"), 0, "nothing was written"),
+        (("--preview", "p.png", "--resume"), 0, "nothing was written"),
+    ],
+)
+def test_an_interruption_says_what_is_there(
+    folder: Path,
+    arguments: tuple[str, ...],
+    done: int,
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("b.mkv", "c.mkv"):
+        write_clip(folder / name, LOSSLESS)
+    jobs: list[Job] = []
+
+    def stopped(job: Job, progress: Progress) -> Summary:
+        jobs.append(job)
+        if len(jobs) > done:
+            raise KeyboardInterrupt
+        return repair(job, progress)
+
+    monkeypatch.setattr("runtime.cli.repair", stopped)
+    monkeypatch.setattr("runtime.cli.preview", lambda job, _target, progress: stopped(job, progress))
+    monkeypatch.chdir(folder)
+    assert infer("a.mkv", *arguments, "--box", BOX) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == f"infer.py: interrupted; {told}"
 
 
 def test_pictures_of_a_shorter_run_are_all_that_is_left_of_their_pattern(

@@ -30,6 +30,13 @@ def test_a_wildcard_without_a_match_is_said(tmp_path: Path) -> None:
         list(expand([str(tmp_path / "*.mp4")]))
 
 
+@pytest.mark.parametrize("name", ["https://x.org/v.mp4?a=1", "HTTP://x.org/*.mp4", "rtsp://x.org/live"])
+def test_an_address_is_told_as_it_was_given(name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        list(expand([name]))
+    assert str(caught.value) == f"{name}: addresses are not opened; download the video and name its file"
+
+
 def test_a_name_without_a_wildcard_is_left_to_the_reader_to_refuse() -> None:
     assert list(expand(["missing.mp4"])) == [Path("missing.mp4")]
 
@@ -42,6 +49,7 @@ def test_a_name_without_a_wildcard_is_left_to_the_reader_to_refuse() -> None:
         ("in/a.webm", "in/a_repaired.webm"),
         ("in/a.avi", "in/a_repaired.mp4"),
         ("in/a.b.mkv", "in/a.b_repaired.mkv"),
+        ("in/take_%02d.mp4", "in/take_%02d_repaired.mp4"),
         ("in/frames/%04d.png", "in/frames_repaired/%05d.png"),
     ],
 )

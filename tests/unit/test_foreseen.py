@@ -49,5 +49,5 @@ def test_a_mask_that_stays_is_looked_at_again_when_a_region_goes() -> None:
     foreseen, hole = Foreseen(REGIONS), mask((0, 0))
     for index in range(2, 6):
         foreseen.insist(index, hole)
-    with pytest.raises(InputError, match="^frame 6: "):
+    with pytest.raises(InputError, match=r"^frame 6: "):
         foreseen.insist(6, hole)

@@ -163,8 +163,11 @@ def test_a_list_that_cannot_be_used_is_refused_in_one_line(content: str, line: s
 
 
 def test_a_missing_list_says_how_to_make_it(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"test.json: is not there; make it with python -m training.pack"):
-        read_clips(tmp_path, "mine", "test")
+    command = f"python -m training.pack {tmp_path / 'mine'} VIDEO..."
+    for split, wanted in (("train", command), ("test", f"{command} --split test")):
+        with pytest.raises(InputError) as caught:
+            read_clips(tmp_path, "mine", split)
+        assert str(caught.value) == f"{tmp_path / 'mine' / split}.json: is not there; make it with {wanted}"
 
 
 def test_a_forked_process_opens_its_own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -175,7 +175,7 @@ def test_a_clip_that_fails_leaves_nothing_and_the_others_go_on(
     write_pictures(tmp_path / "good", 2)
     code, said, complaints = run(capsys, tmp_path / "out", *(tmp_path / name for name in ("bad", "mixed", "good")))
     assert code == 4
-    assert said.endswith("1 clips, 2 frames in train.json; 2 failed\n")
+    assert said.endswith(": 1 clip, 2 frames in train.json; 2 failed\n")
     first, second = complaints.splitlines()
     assert f"{broken}: no picture that decodes" in first
     assert "00002.jpg: 30x20, the first picture is 48x32; wanted one size" in second

@@ -93,7 +93,11 @@ def test_pictures_become_a_video_without_a_note(info: VideoInfo) -> None:
 @pytest.mark.parametrize(
     ("out", "encoding", "message"),
     [
-        ("out.mp4", Encoding("ffv1"), r"out\.mp4: FFV1 does not go into \.mp4, but into \.mkv; wanted another"),
+        (
+            "out.mp4",
+            Encoding("ffv1"),
+            r"out\.mp4: FFV1 does not go into \.mp4, but into \.mkv; wanted --out out\.mkv, or",
+        ),
         ("out.webm", Encoding("h264"), r"out\.webm: H\.264 does not go into \.webm"),
         ("out.mov", Encoding("av1"), r"AV1 does not go into \.mov"),
         ("out.mkv", Encoding("ffv1", crf=20), r"--crf 20: FFV1 has no such setting; leave it out, or choose --codec"),
@@ -113,6 +117,22 @@ def test_what_cannot_be_asked_for_is_refused_in_one_line(
     with pytest.raises(OutputError, match=message) as caught:
         chosen(info, out, encoding)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("out", "codec", "layout", "wanted"),
+    [
+        ("out.mp4", "ffv1", "yuv420p", "--out out.mkv, or another --codec, of: h264, hevc, vp9, av1"),
+        ("out.webm", "h264", "yuv420p", "--out out.mp4, or another --codec, of: vp9, av1"),
+        ("out.mov", "av1", "yuv444p", "another --codec, of: h264, hevc, prores"),
+        ("out.webm", "prores", "yuv444p16le", "--out out.mov"),
+        ("out.webm", "av1", "yuv422p10le", "pictures, as --out out/%05d.png"),
+    ],
+)
+def test_what_was_refused_is_not_advised(info: VideoInfo, out: str, codec: str, layout: str, wanted: str) -> None:
+    with pytest.raises(OutputError) as caught:
+        chosen(replace(info, layout=LAYOUTS[layout]), out, Encoding(codec))
+    assert str(caught.value).split("; wanted ")[1] == wanted
 
 
 @pytest.mark.parametrize(

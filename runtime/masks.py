@@ -61,7 +61,7 @@ def open_masks(request: Request, info: VideoInfo, *, may_lose: bool = False) -> 
     Raises `InputError` when a mask cannot be read, its size is not that of the picture as it is shown, its count is
     known not to be the video's, or a box reaches outside the picture.
     """
-    fit = Fit(info, request.invert)
+    fit = Fit(info, request.invert, may_lose)
     sources: list[Source] = []
     try:
         sources.extend(_open(path, fit) for path in request.masks)
@@ -94,7 +94,8 @@ class MaskSource:
         """All holes, ascending, no two in one frame; a pass of its own that leaves `read` where it is.
 
         A frame's hole lies within that of its run: boxes with times are foreseen a little longer than they are there.
-        Raises `InputError` at the end where a mask covers more than 60% of the frames that it has a hole in.
+        Raises `InputError` at the end where a mask covers more than 60% of the frames that it has a hole in, and where
+        there are not as many masks as frames, by the video's packets if it has no index.
         """
         return united([self._checked(source) for source in self._sources])
 

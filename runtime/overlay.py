@@ -19,7 +19,7 @@ from runtime.video import VideoInfo
 
 WIDEST = 854  # columns or rows of the pictures that are searched; larger frames are shrunk, smaller ones are not
 MOST_PICTURES = 96  # that are kept, spread over the clip; half as many at least where it has them
-LEAST_PICTURES = 16  # fewer do not tell chance from purpose
+LEAST_PICTURES = 32  # fewer do not tell an overlay from what a camera follows for as long as that takes
 DIFFERENT = 2.0  # levels that a picture has to differ from the one before to count, in the mean over a coarse grid
 COARSE = (32, 18)
 STEADIER = 80  # percent of edges are less steady than the clip's level; an overlay has fewer than the rest

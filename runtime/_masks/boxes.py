@@ -7,18 +7,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from runtime._masks.packets import frame_seconds
 from runtime._masks.sources import Fit
-from runtime._video.ledger import ONE_PICTURE_A_PACKET
-from runtime._video.times import packet_times
 from runtime.boxes import SLACK_S, Box
 from runtime.errors import InputError
 from runtime.frame import Hole, MaskRun
 from runtime.video import VideoInfo
 
-# Where every packet is one frame that is shown, the packets' times tell the frames' numbers.  Not so where fields come
-# in packets of their own, in codecs with packets that show nothing (VP8), and in streams that may begin anywhere.
-ONE_FRAME_A_PACKET = frozenset({"h264", "hevc", "av1", "vp9", "prores", "ffv1", "mjpeg", "png"})
-TELLING_CONTAINERS = frozenset({"mov", "matroska"})
 MARGIN_S = 1.0  # by which a box is foreseen earlier and later: a few packets at the start may not decode
 
 Span = tuple[int, int | None]  # first and last frame
@@ -64,7 +59,7 @@ class BoxMasks:
     def _spans(self) -> list[Span | None]:
         """The frames of each box; None where it is over before the video begins or begins when that is over."""
         timed = any(box.start is not None or box.end is not None for box in self._boxes)
-        seconds = _frame_seconds(self._info, self._may_lose) if timed else None
+        seconds = frame_seconds(self._info, self._may_lose) if timed else None
         margin = round(self._info.rate * MARGIN_S)
         return [(0, None) if seconds is None else _span(box, seconds, margin) for box in self._boxes]
 
@@ -73,16 +68,6 @@ class BoxMasks:
             self._there = boxes
             self._hole = self._fit.lay(_painted(boxes, self._info)) if boxes else None
         return self._hole
-
-
-def _frame_seconds(info: VideoInfo, may_lose: bool) -> list[float] | None:
-    """When each frame is shown; None where packets do not tell."""
-    codecs = ONE_FRAME_A_PACKET & ONE_PICTURE_A_PACKET if may_lose else ONE_FRAME_A_PACKET  # else a loss goes uncounted
-    told = info.codec in codecs and not TELLING_CONTAINERS.isdisjoint(info.container.split(","))
-    if info.stills or info.interlaced or not told:
-        return None
-    ticks = packet_times(info.path)
-    return None if ticks is None else [info.seconds(pts) for pts in ticks]
 
 
 def _span(box: Box, seconds: list[float], margin: int) -> Span | None:

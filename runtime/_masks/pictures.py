@@ -16,6 +16,7 @@ from runtime.frame import Frame, Hole
 # Named formats only: for some others Pillow would start a program (EPS) or guess.
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM", "TGA")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".pgm", ".ppm", ".tga"})
+ANIMATED = frozenset({"PNG", "GIF"})  # formats that are videos too where they have several pictures
 ORIENTATION = 0x0112  # the EXIF tag
 UPRIGHT = 1  # its usual value
 LYING = frozenset({5, 6, 7, 8})  # its values that exchange rows and columns
@@ -50,14 +51,23 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def is_still(path: Path) -> bool:
-    """Whether the file is an image, and not an animated one."""
+    """Whether the file is an image, and not an animated one.
+
+    Raises `InputError` for what only its name says is an image, and for several pictures in a format no video has.
+    """
     image = _identify(path)
     if image is None and path.suffix.lower() in SUFFIXES:
         raise InputError(f"{path}: not an image that can be read; wanted one of {', '.join(FORMATS)}")
     if image is None:
         return False
     with _reading(path), image:
-        return getattr(image, "n_frames", 1) == 1
+        pictures = getattr(image, "n_frames", 1)
+    if pictures > 1 and image.format not in ANIMATED:
+        raise InputError(
+            f"{path}: {image.format} of {pictures} pictures; wanted one picture: save the one that is meant as a file, "
+            f"or all of them in a folder, one a frame"
+        )
+    return pictures == 1
 
 
 def read_image(path: Path) -> Hole:
@@ -84,6 +94,8 @@ def read_image(path: Path) -> Hole:
 def _light(image: Image.Image, *, lossy: bool) -> Hole:
     if lossy:  # the brightest channel, or marks in red and blue would be too dark
         return np.asarray(image.convert("RGB")).max(axis=-1) > LOSSY_THRESHOLD
+    if image.mode == "F":  # which becomes whole numbers below, and 1.0 is white in a matte
+        return np.asarray(image) > 0
     return np.asarray(image.convert("L")) > 0  # deep samples are clipped, which leaves what is above 0
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from runtime._masks.packets import frame_count
 from runtime._masks.pictures import image_size, list_images, read_frame, read_image
 from runtime._masks.runs import Recent, runs_of
 from runtime.errors import InputError
@@ -18,6 +20,7 @@ from runtime.plural import plural
 from runtime.video import VideoInfo, VideoReader, open_alpha, probe
 
 Decode = Callable[[], Generator[Hole, None, None]]  # begins a pass over a stream of holes
+Check = Callable[[int], None]  # raises `InputError` where that number of masks is not the video's
 
 
 class Source(Protocol):
@@ -50,6 +53,7 @@ class Fit:
 
     info: VideoInfo
     invert: bool
+    may_lose: bool = False  # whether frames of the video that do not decode are left out
 
     def check(self, name: str, width: int, height: int) -> None:
         """Raises `InputError` unless a mask of that size fits the picture."""
@@ -58,10 +62,15 @@ class Fit:
             return
         found = f"{name}: mask of {width}x{height} pixels, but the video has {info.display_width}x{info.display_height}"
         if (width, height) == (info.width, info.height):
-            raise InputError(
-                f"{found} as it is shown: players turn it by {info.rotation} degrees; turn the mask like that"
-            )
+            way = "counter-clockwise" if info.turns == 1 else "clockwise"  # half a turn keeps the size
+            raise InputError(f"{found} as it is shown: players turn it a quarter turn {way}; turn the mask like that")
         raise InputError(f"{found}; resize the mask to the video's size")
+
+    def check_count(self, name: str, masks: int) -> None:
+        """Raises `InputError` unless the video has as many frames as masks, as far as that can be foreseen."""
+        frames = frame_count(self.info, self.may_lose)
+        if frames is not None:
+            _check_count(name, masks, frames)
 
     def lay(self, mask: Hole, turns: int = 0) -> Hole:
         """The hole in the planes of a mask that is to be turned by `turns` quarters for the viewer."""
@@ -113,7 +122,8 @@ class FolderMasks:
             fit.check(str(path), *image_size(path))
 
     def runs(self) -> Iterator[MaskRun]:
-        """Read every image."""
+        """Read every image.  Raises `InputError` first where their number is known not to be the video's."""
+        self._fit.check_count(self.name, len(self._paths))
         return runs_of(self._fit.lay(read_image(path)) for path in self._paths)
 
     def read(self, index: int, seconds: float) -> Hole | None:
@@ -135,18 +145,23 @@ class FrameMasks:
 
     has_polarity = True
 
-    def __init__(self, name: str, frames: int | None, decode: Decode) -> None:
+    def __init__(self, name: str, frames: int | None, decode: Decode, check: Check | None = None) -> None:
+        """`check` is asked when `runs` has counted the masks; None where their number needs none."""
         self.name = name
         self.frames = frames
         self._decode = decode
+        self._check = check
         self._holes = decode()
         self._recent = Recent()
         self._read = 0
 
     def runs(self) -> Iterator[MaskRun]:
-        """Decode all of it, in a pass of its own."""
+        """Decode all of it, in a pass of its own.  Raises `InputError` after it where there are too many or too few."""
+        masks = count()
         with closing(self._decode()) as holes:
-            yield from runs_of(holes)
+            yield from runs_of(hole for hole, _ in zip(holes, masks, strict=False))  # a hole first, then its number
+        if self._check is not None:
+            self._check(next(masks))
 
     def read(self, index: int, seconds: float) -> Hole | None:
         """The hole of the frame number `index`."""
@@ -185,7 +200,7 @@ def video_mask(path: Path, fit: Fit) -> FrameMasks:
             for frame in reader:
                 yield fit.lay(read_frame(frame), info.turns)
 
-    return FrameMasks(str(path), info.frames, decode)
+    return FrameMasks(str(path), info.frames, decode, lambda masks: fit.check_count(str(path), masks))
 
 
 def alpha_mask(fit: Fit) -> FrameMasks:

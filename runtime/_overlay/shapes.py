@@ -26,6 +26,9 @@ SURE_SHARE = 0.4
 AROUND = 2.0  # times the share of likely edges around the piece
 RING = (0.025, 0.16)  # of the shorter side: how far around it that is looked at, and how near other pieces it is not
 NEIGHBOUR_SHARE = 0.25  # of a piece beside a sure one, such as the letter of a word that something bright passed behind
+# Times the height of the sure piece.  Letters of a word are nearly of one height; what is far taller than the speck
+# of it that stayed put is more often a body that a camera follows, and would be marked whole for that speck's sake.
+NEIGHBOUR_HEIGHT = 1.5
 
 # Letters and logos have edges in all directions.  Streaks (what moves along its own edge, letterbox bars) have one.
 LEAST_ROUND = 0.12  # smaller over larger eigenvalue of the edges' tensor
@@ -58,6 +61,10 @@ class Piece:
         across = max(self.left, other.left) - min(self.left + self.width, other.left + other.width)
         down = max(self.top, other.top) - min(self.top + self.height, other.top + other.height)
         return across <= reach and down <= reach
+
+    def continues(self, other: Piece) -> bool:
+        """Whether it may be part of the overlay that `other` surely is."""
+        return self.near(other) and self.height <= NEIGHBOUR_HEIGHT * other.height
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +141,7 @@ def _choose(pieces: list[Piece]) -> list[Piece]:
     """The sure pieces, and those beside them that are nearly so."""
     sure = [piece for piece in pieces if piece.share >= SURE_SHARE + AROUND * piece.around]
     beside = [piece for piece in pieces if piece.share >= NEIGHBOUR_SHARE and piece not in sure]
-    return [*sure, *(piece for piece in beside if any(piece.near(other) for other in sure))]
+    return [*sure, *(piece for piece in beside if any(piece.continues(other) for other in sure))]
 
 
 def _roundness(across: float, down: float, mixed: float) -> float:

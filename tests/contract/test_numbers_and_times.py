@@ -60,7 +60,7 @@ def test_what_nobody_foresaw_ends_a_run(
     recording: Path, any_window: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was left as it is, without a word."""
-    monkeypatch.setattr("runtime._masks.boxes.packet_times", lambda _: [40 * number for number in range(FRAMES)])
+    monkeypatch.setattr("runtime._masks.packets.packet_times", lambda _: [40 * number for number in range(FRAMES)])
     code, _, said = infer(recording, any_window, capsys, "--box", f"20,10,30,20{SHOWN}")
     assert code == 2
     assert "its mask marks what none was foreseen for when the masks were read" in said

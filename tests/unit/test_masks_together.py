@@ -185,13 +185,26 @@ def test_a_mask_video_is_turned_as_its_viewer_sees_it(tmp_path: Path) -> None:
     source.close()
 
 
-def test_a_mask_of_the_stored_size_says_that_players_turn_the_video(tmp_path: Path) -> None:
-    info = probe(write_clip(tmp_path / "video.mp4", Clip(WIDTH, HEIGHT, 3, rotation=90)))
+@pytest.mark.parametrize(
+    ("rotation", "way", "turn"),
+    [
+        (90, "counter-clockwise", Image.Transpose.ROTATE_90),  # as Pillow turns
+        (270, "clockwise", Image.Transpose.ROTATE_270),
+    ],
+)
+def test_a_mask_of_the_stored_size_is_told_which_way_to_turn(
+    tmp_path: Path, rotation: int, way: str, turn: Image.Transpose
+) -> None:
+    info = probe(write_clip(tmp_path / "video.mp4", Clip(WIDTH, HEIGHT, 3, rotation=rotation)))
     mask = save(tmp_path / "m.png", rectangle(2, 3, 5, 7))
-    with pytest.raises(
-        InputError, match=r"64x48 pixels, but the video has 48x64 as it is shown: players turn it by 90"
-    ):
+    said = rf"64x48 pixels, but the video has 48x64 as it is shown: players turn it a quarter turn {way}; turn the mask"
+    with pytest.raises(InputError, match=said):
         open_masks(Request((mask,)), info)
+    with Image.open(mask) as image:
+        image.transpose(turn).save(tmp_path / "turned.png")
+    hole = open_masks(Request((tmp_path / "turned.png",)), info).read(0, 0.0)
+    assert hole is not None
+    assert np.array_equal(hole, rectangle(2, 3, 5, 7))
     with pytest.raises(InputError, match=r"--box 50,0,4,4: reaches outside the video's 48x64 pixels"):
         open_masks(Request(boxes=(Box(50, 0, 4, 4),)), info)
 

@@ -86,6 +86,17 @@ def outlined(shape: Hole) -> Hole:
     return cv2.dilate(filled, np.ones((9, 9), np.uint8)) > 0
 
 
+def followed(lumas: Sequence[Luma], period: int) -> list[Luma]:
+    """A textured body that a camera follows, so that it only sways a little, to and fro in `period` frames."""
+    texture = landscape(9)[:HEIGHT, :WIDTH]
+    shown: list[Luma] = []
+    for index, luma in enumerate(lumas):
+        left = round(60 + 10 * np.sin(2 * np.pi * index / period))
+        body = cv2.ellipse(np.zeros_like(luma), (left + 70, 110), (24, 50), 0, 0, 360, 255, -1)
+        shown.append(np.where(body > 0, np.roll(texture, left, axis=1), luma))
+    return shown
+
+
 def assert_marked(overlay: Overlay, shape: Hole) -> None:
     covered = np.count_nonzero(overlay.hole & shape) / np.count_nonzero(shape)
     assert covered >= TOLERANCE["overlay", "share covered"]
@@ -164,6 +175,14 @@ def test_streaks_along_the_movement_are_no_overlay(info: VideoInfo) -> None:
         search(lumas, info)
 
 
+@pytest.mark.parametrize("period", [11, 13, 17])
+def test_a_body_that_sways_beside_an_overlay_is_not_taken_for_its_neighbour(info: VideoInfo, period: int) -> None:
+    words = text("LOGO", 190, 120)
+    overlay = search(draw(followed(camera(3), period), words, 1.0), info)
+    assert_marked(overlay, words)
+    assert not overlay.hole[:, :180].any()  # the body, and the gap
+
+
 def test_strong_edges_now_and_then_do_not_outvote_a_faint_overlay(info: VideoInfo) -> None:
     lumas = camera()
     random = np.random.default_rng(1)
@@ -182,14 +201,14 @@ def test_a_title_that_is_shown_for_a_while_is_no_overlay(info: VideoInfo) -> Non
 
 
 def test_scenes_of_a_standing_camera_count_once_each(info: VideoInfo) -> None:
-    scenes = [camera(seed, 1)[0] for seed in range(24)]
+    scenes = [camera(seed, 1)[0] for seed in range(LEAST_PICTURES + 8)]
     few = [luma for luma in scenes[: LEAST_PICTURES - 1] for _ in range(5)]
     with pytest.raises(Unsure, match=rf"{LEAST_PICTURES - 1} different frames are too few"):
         search(draw(few, text(), 1.0), info)
     assert_marked(search(draw([luma for luma in scenes for _ in range(3)], text(), 1.0), info), text())
 
 
-@pytest.mark.parametrize("frames", [0, 1, LEAST_PICTURES - 1])
+@pytest.mark.parametrize("frames", [0, 1, 24, LEAST_PICTURES - 1])
 def test_few_frames_do_not_tell(info: VideoInfo, frames: int) -> None:
     with pytest.raises(Unsure, match=rf"{frames} different frames are too few"):
         search(draw(camera(0, frames), text(), 1.0), info)

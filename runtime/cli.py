@@ -39,6 +39,8 @@ def main(arguments: Sequence[str]) -> int:
         with interruptible():
             codes = _run(options)
     except VidmendError as error:
+        if options.json:  # of no video, since none was begun
+            print(json.dumps({"error": str(error)}), flush=True)
         return _say(error)
     except KeyboardInterrupt:
         return INTERRUPTED

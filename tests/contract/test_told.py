@@ -94,6 +94,13 @@ def test_a_video_that_fails_is_an_object_with_its_error(
     assert [line["frames"] for line in done] == ([6] if several else [])
 
 
+def test_a_mistake_before_the_first_video_is_an_object_with_the_error_alone(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert infer(folder / "a.mkv", folder / "a.mkv", "--box", BOX, "--json", "--preview", folder / "look.png") == 2
+    assert told(capsys) == [{"error": "--report and --preview: take one video at a time"}]
+
+
 @pytest.mark.parametrize(("box", "regions"), [((BOX,), 1), ((), 0)])
 def test_a_preview_is_told_to_programs(
     folder: Path, box: tuple[str, ...], regions: int, capsys: pytest.CaptureFixture[str]

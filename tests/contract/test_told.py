@@ -97,8 +97,10 @@ def test_a_video_that_fails_is_an_object_with_its_error(
 def test_a_mistake_before_the_first_video_is_an_object_with_the_error_alone(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert infer(folder / "a.mkv", folder / "a.mkv", "--box", BOX, "--json", "--preview", folder / "look.png") == 2
-    assert told(capsys) == [{"error": "--report and --preview: take one video at a time"}]
+    assert infer(folder / "a.mkv", "--box", BOX, "--json", "--resume", "--keep-going") == 2
+    (mistake,) = told(capsys)
+    assert set(mistake) == {"error"}
+    assert str(mistake["error"]).startswith("--resume: cannot be used with --keep-going")
 
 
 @pytest.mark.parametrize(("box", "regions"), [((BOX,), 1), ((), 0)])

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from export.targets._target import Options
+from runtime.errors import first_line
 
 MODULES = {  # what a step may need, and the distributions whose version is named
     "av": "av",
@@ -76,7 +77,7 @@ def _why_not(plugin: Any) -> str | None:
     try:
         reason: str | None = plugin.why_not()
     except (ImportError, OSError, RuntimeError, AttributeError) as error:
-        return (str(error).splitlines() or [type(error).__name__])[0]
+        return first_line(error)
     return reason
 
 

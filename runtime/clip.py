@@ -62,7 +62,7 @@ class Agenda:
 
     def repaints(self, region: Region, index: int) -> bool:
         """Whether a hole of `region` in frame `index` is to be filled."""
-        return self._first(region) <= index and (region.last is None or index <= region.last)
+        return self._paint_from <= index and region.repaints(index)
 
     def _first(self, region: Region) -> int:
         return max(region.first, self._paint_from)

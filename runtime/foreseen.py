@@ -19,7 +19,7 @@ class Foreseen:
 
     def insist(self, index: int, hole: Hole | None) -> None:
         """Raise `InputError` where a pixel of the mask of frame `index`, `[H, W]`, lies in no region that is there."""
-        active = [each for each in self._regions if each.first <= index and (each.last is None or index <= each.last)]
+        active = [region for region in self._regions if region.repaints(index)]
         if hole is None or (hole is self._hole and active == self._active):  # one mask often serves the whole clip
             return
         self._hole, self._active = hole, active

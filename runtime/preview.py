@@ -46,7 +46,7 @@ def write_preview(
         active = [
             (number, upright(region.crop, info.width, info.height, info.turns))
             for number, region in enumerate(regions, 1)
-            if region.first <= frame.index and (region.last is None or frame.index <= region.last)
+            if region.repaints(frame.index)
         ]
         drawn = _drawn(still(frame, pose, longest), None if hole is None else hole_still(hole, pose, longest))
         _outline(drawn, active, (info.display_width, info.display_height), picture)

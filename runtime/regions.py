@@ -30,6 +30,10 @@ class Region:
     first: int = 0  # no frame before this one is repainted here
     last: int | None = None  # nor any after this one; None: not known
 
+    def repaints(self, index: int) -> bool:
+        """Whether frame `index` is repainted here."""
+        return self.first <= index and (self.last is None or index <= self.last)
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:

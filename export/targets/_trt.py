@@ -22,7 +22,7 @@ from typing import Any
 
 from export.targets._target import Built, Options, Order, Say
 from runtime.bundle import Compute
-from runtime.errors import ExportError
+from runtime.errors import ExportError, first_line
 from runtime.machine import gpus
 
 HALF_SHARE = 0.95  # of the layers that give numbers, those of islands excepted
@@ -73,8 +73,7 @@ def why_not_imported(library: Callable[[], Any], title: str, install: str) -> st
     try:
         library()
     except (ImportError, OSError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        return f"{title} cannot be imported ({reason}): install it again: {install}."
+        return f"{title} cannot be imported ({first_line(error)}): install it again: {install}."
     return None
 
 

@@ -16,7 +16,7 @@ from runtime import cores
 from runtime._device.gpu import CudaTensor
 from runtime.bundle import Compute
 from runtime.device import Memory, Stream, Tensor
-from runtime.errors import BackendUnavailable, DeviceFailed
+from runtime.errors import BackendUnavailable, DeviceFailed, first_line
 from runtime.machine import NO_GPU, gpus
 from runtime.program import LABELS, Precision, Request, Tensors
 
@@ -85,7 +85,7 @@ class CudaProgram:
             session.run_with_iobinding(binding, self._run_options)
         except Exception as error:  # the library's own exception types are private
             raise DeviceFailed(
-                f"{self._request.path.name}: onnxruntime failed on the GPU: {_line(error)}. Use --streams 1 where "
+                f"{self._request.path.name}: onnxruntime failed on the GPU: {first_line(error)}. Use --streams 1 where "
                 f"memory is short, run again (--resume goes on where a run with --resume was stopped), or use the CPU: "
                 f"--backend onnxruntime"
             ) from error
@@ -171,7 +171,3 @@ def _place(tensor: Tensor) -> tuple[str, int, Any, tuple[int, ...], int]:
         return "cuda", 0, tensor.dtype.type, tensor.shape, tensor.address
     array = np.asarray(tensor)
     return "cpu", 0, array.dtype.type, array.shape, int(array.ctypes.data)
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

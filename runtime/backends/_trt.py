@@ -19,7 +19,7 @@ from runtime.backends._trt_program import TrtProgram
 from runtime.bundle import Compute, read_bundle
 from runtime.device import Memory
 from runtime.engines import Machine, remedy
-from runtime.errors import DeviceFailed, EngineUnfit, VidmendError
+from runtime.errors import DeviceFailed, EngineUnfit, VidmendError, first_line
 from runtime.machine import NO_GPU, gpus
 from runtime.program import LABELS, Precision, Request
 
@@ -52,7 +52,7 @@ class TrtBackend:
         try:
             version = str(self.library().__version__)
         except (ImportError, OSError) as error:  # what it links to is missing
-            return f"{self.title} cannot be imported ({_line(error)}): install it again: {self.install}."
+            return f"{self.title} cannot be imported ({first_line(error)}): install it again: {self.install}."
         if _numbers(version) < self.oldest:
             wanted = ".".join(map(str, self.oldest))
             return f"{self.title} {version} is too old, {wanted} is the first that is known to work: {self.install}."
@@ -93,8 +93,8 @@ class TrtBackend:
             runtime = library.Runtime(logger)
         except (RuntimeError, TypeError) as error:  # of no runtime the bindings only know that it is none
             raise DeviceFailed(
-                f"{request.path}: {title} cannot start on this GPU: {log.take()} ({_line(error)}). Update the driver, "
-                f"or use the CPU: --backend onnxruntime"
+                f"{request.path}: {title} cannot start on this GPU: {log.take()} ({first_line(error)}). Update the "
+                f"driver, or use the CPU: --backend onnxruntime"
             ) from error
         try:
             return self._program(request, (logger, runtime), title, log)
@@ -140,7 +140,3 @@ class TrtBackend:
 
 def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

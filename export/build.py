@@ -21,6 +21,7 @@ from export.graph import refuse_shape_arithmetic, simplify
 from export.int8 import add_int8
 from export.parity import Comparison, compare
 from export.parts import compare_parts, stages_of
+from export.place import sealed
 from export.plan import Plan, pixel_rule
 from export.storage import exact_in_half, store_half
 from export.targets._target import Half
@@ -64,7 +65,7 @@ def build(plan: Plan, clip: Path, progress: Progress, *, force: bool) -> Exporte
     Raises `OutputError` when the place is taken (unless `force`) and `ExportError` when a stage's graph computes on
     shapes or differs from PyTorch.
     """
-    with bundle.sealed(plan.out, replace=force) as folder:
+    with sealed(plan.out, replace=force) as folder:
         progress("reading weights and frames")
         network = load(plan.checkpoint, plan.variant, plan.size)
         halves = exact_in_half(tensor.numpy() for tensor in plan.checkpoint.tensors.values())

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from export import targets
+from export.place import sealed
 from export.targets._target import Serving, Target
 from export.targets.onnx import TARGET as GRAPH
-from runtime.bundle import MANIFEST, Bundle, Compute, EngineRecord, FileRecord, StageSpec, TensorSpec, sealed
+from runtime.bundle import MANIFEST, Bundle, Compute, EngineRecord, FileRecord, StageSpec, TensorSpec
 from runtime.engines import Machine, unverified, why_not
 from runtime.errors import ExportError, UsageError
 

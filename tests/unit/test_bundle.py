@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from export.place import sealed
 from runtime.bundle import (
     MANIFEST,
     SCHEMA,
@@ -30,10 +29,8 @@ from runtime.bundle import (
     ScheduleRule,
     StageSpec,
     TensorSpec,
-    check_place,
     file_record,
     read_bundle,
-    sealed,
     write_manifest,
 )
 from runtime.errors import (
@@ -44,7 +41,6 @@ from runtime.errors import (
     FileMissing,
     ManifestInvalid,
     NotABundle,
-    OutputError,
     UnsafePath,
 )
 
@@ -202,91 +198,3 @@ def test_no_edit_of_the_manifest_escapes_the_error_tree(folder: Path, position: 
     finally:
         path.write_bytes(original)
     assert "\n" not in said
-
-
-def test_an_interrupted_writer_leaves_nothing(tmp_path: Path) -> None:
-    def write_and_interrupt() -> None:
-        with sealed(tmp_path / "new") as staging:
-            (staging / "half.onnx").write_bytes(b"half")
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_and_interrupt()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_interrupted_replacement_leaves_the_old_bundle(folder: Path) -> None:
-    before = read_bundle(folder)
-    with pytest.raises(KeyboardInterrupt), sealed(folder, replace=True):
-        raise KeyboardInterrupt
-    assert read_bundle(folder) == before
-    assert list(folder.parent.iterdir()) == [folder]
-
-
-@pytest.mark.parametrize("failing", [0, 1])
-def test_a_replacement_that_cannot_be_put_in_place_leaves_the_old_bundle(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, failing: int
-) -> None:
-    before = read_bundle(folder)
-    renames: list[Path] = []
-    rename = os.rename
-
-    def failing_once(source: Path, destination: Path) -> None:
-        renames.append(source)
-        if len(renames) == failing + 1:
-            raise OSError(errno.EIO, "Input/output error")
-        rename(source, destination)
-
-    monkeypatch.setattr(os, "rename", failing_once)
-    with pytest.raises(OutputError, match="cannot be written: Input/output error"), sealed(folder, replace=True):
-        pass
-    assert read_bundle(folder) == before
-    assert list(folder.parent.iterdir()) == [folder]
-
-
-def test_replacing_needs_to_be_asked_for(folder: Path) -> None:
-    with pytest.raises(OutputError, match="exists already; --force replaces it"), sealed(folder):
-        pass
-    with sealed(folder, replace=True) as staging:
-        write_manifest(staging, replace(read_bundle(folder).manifest, variant="second"))
-    assert read_bundle(folder).manifest.variant == "second"
-    assert list(folder.parent.iterdir()) == [folder]
-
-
-def test_a_folder_of_something_else_is_never_replaced(tmp_path: Path) -> None:
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "me.jpg").write_bytes(b"dear")
-    with (
-        pytest.raises(OutputError, match=r"holds no manifest\.json; refusing to replace it"),
-        sealed(tmp_path / "photos", replace=True),
-    ):
-        pass
-    assert (tmp_path / "photos" / "me.jpg").read_bytes() == b"dear"
-
-
-@pytest.mark.parametrize("where", [".", "..", "../../bundle"])
-def test_the_folder_that_one_is_in_is_not_replaced(folder: Path, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    (folder / "deep").mkdir()
-    (folder / "deep" / MANIFEST).write_text("{}")
-    monkeypatch.chdir(folder if where == "." else folder / "deep")
-    before = sorted(folder.parent.rglob("*"))
-    with pytest.raises(OutputError, match=rf"^{re.escape(where)}: is the working folder, or holds it; "):
-        check_place(Path(where), replace=True)
-    with pytest.raises(OutputError, match="is the working folder, or holds it"), sealed(Path(where), replace=True):
-        pytest.fail("something was begun")
-    assert sorted(folder.parent.rglob("*")) == before
-
-
-def test_a_name_that_leads_through_dots_or_a_link_is_the_folder_there(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (folder / "deep").mkdir()
-    (folder.parent / "link").symlink_to(folder)
-    monkeypatch.chdir(folder.parent)
-    for name, variant in (("bundle/deep/..", "second"), ("link", "third")):
-        manifest = replace(read_bundle(folder).manifest, variant=variant)
-        with sealed(Path(name), replace=True) as staging:
-            write_manifest(staging, manifest)
-        assert read_bundle(folder).manifest.variant == variant
-        (folder / "deep").mkdir()
-    assert {path.name for path in folder.parent.iterdir()} == {"bundle", "link"}

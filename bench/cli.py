@@ -9,6 +9,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import tempfile
 import textwrap
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from bench.clip import make_clip
 from bench.row import INT8, Outcome, Row, run_in_child
 from models._spec import ModelSpec
 from runtime import backends
+from runtime.errors import UsageError
 from runtime.program import Backend
 
 RESULTS = ROOT / "bench" / "results.csv"
@@ -91,6 +93,11 @@ def main(arguments: Sequence[str]) -> int:
     if arguments and arguments[0] in _OTHERS:
         return import_module(f"bench.{arguments[0]}").main(arguments[1:])
     options = build_parser().parse_args(arguments)
+    try:
+        _check(options.csv, options.rows.split(","))
+    except UsageError as error:
+        print(f"bench.py: {error}", file=sys.stderr)
+        return error.exit_code
     spec = models.get(models.DEFAULT)
     console = Console()
     outcomes: dict[str, Outcome] = {}
@@ -103,6 +110,16 @@ def main(arguments: Sequence[str]) -> int:
     _print(console, outcomes, options.variant)
     _append(options.csv, outcomes, options.variant)
     return 0 if all(outcome.figures for outcome in outcomes.values()) else 1
+
+
+def _check(results: Path, names: Sequence[str]) -> None:
+    """Raise `UsageError` for what would be found out after minutes of measuring."""
+    known = [*_MEANING, *(f"{name}{kind}" for name in backends.names() for kind in ("", INT8))]
+    for name in names:
+        if name not in known:
+            raise UsageError(f"--rows: no row is called {name!r}; there are: {', '.join(known)}")
+    if not results.parent.is_dir() or results.is_dir():
+        raise UsageError(f"--csv: {results}: cannot be written; name a file in a folder that is there")
 
 
 def _rows(names: Sequence[str], folder: Path, spec: ModelSpec, variant: str, frames: int) -> list[Row]:

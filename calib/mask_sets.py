@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -113,7 +114,7 @@ def _find(clip: Path) -> Path:
 
 def _generator(wanted: Wanted, stream: int) -> np.random.Generator:
     """Seeded by the seed and the clip's name, so that a clip's masks do not depend on which others are evaluated."""
-    return np.random.default_rng([wanted.seed, zlib.crc32(wanted.clip.stem.encode()), stream])
+    return np.random.default_rng([wanted.seed, zlib.crc32(os.fsencode(wanted.clip.stem)), stream])
 
 
 def _dilated(hole: Hole) -> Hole:

@@ -8,9 +8,10 @@ however many clips there are.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
@@ -62,8 +63,14 @@ def find_clips(paths: Sequence[Path]) -> tuple[Clip, ...]:
 
 def _videos_in(folder: Path) -> list[Path]:
     videos = sorted(item for item in folder.iterdir() if item.suffix.lower() in VIDEOS)
+    names = {video.stem for video in videos}
     masks = {find_mask_beside(video) for video in videos}
-    return [video for video in videos if video not in masks]
+    # also a video of masks beside which a picture is preferred
+    return [video for video in videos if video not in masks and not _is_of_another(video.stem, names)]
+
+
+def _is_of_another(stem: str, names: Collection[str]) -> bool:
+    return stem.endswith("_mask") and stem.removesuffix("_mask") in names
 
 
 def refuse_shared(calibration: Sequence[str], holdout: Sequence[Clip]) -> None:
@@ -94,7 +101,8 @@ def observe(
             progress(f"calibrating on {clip.path.name}", number, len(clips))
             tally.clip = clip.path.name
             pictures, holes = holed_clip(clip.path, tapped, frames)
-            deque(network(pictures, holes), maxlen=0)
+            whole = _whole_window(list(zip(pictures, holes, strict=True)), tapped)
+            deque(network(*map(list, zip(*whole, strict=True))), maxlen=0)
             records.append(ClipRecord(clip.path.name, clip.sha256, len(pictures)))
     ranges = tuple(tally.ranges[key] for key in sorted(tally.ranges))
     return RangeTable(graphs, tuple(sorted(records, key=lambda record: (record.sha256, record.name))), ranges)
@@ -107,9 +115,22 @@ def holed_clip(path: Path, bundle: Bundle, frames: int) -> tuple[list[RGB], list
     return pictures, holes_of("random", Wanted(path, path, len(pictures), rule.width, rule.height, SEED))
 
 
-def _frames(tapped: Bundle) -> int:
-    """How many frames of a clip: a full window's targets, fewer where their tensors would not fit."""
+def _whole_window(frames: list[tuple[RGB, Hole]], tapped: Bundle) -> list[tuple[RGB, Hole]]:
+    """The clip, begun again until it fills a window of fixed length: what stands in for a frame is no value of any."""
     rule = tapped.manifest.schedule
+    if not rule.fixed:
+        return frames
+    return list(islice(cycle(frames), max(len(frames), rule.targets + rule.references)))
+
+
+def _frames(tapped: Bundle) -> int:
+    """How many frames of a clip: a full window's targets, fewer where their tensors would not fit.
+
+    A window of fixed length has all its frames in any case.
+    """
+    rule = tapped.manifest.schedule
+    if rule.fixed:
+        return rule.targets + rule.references
     sizes = [
         4 * int(np.prod([side for side in spec.shape[1:] if isinstance(side, int)], dtype=np.int64))
         for stage in tapped.manifest.stages

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -20,6 +21,8 @@ from runtime.errors import ExportError, UsageError
 WHOLE = Grid(per_octave=64, octaves=16)  # of a tensor: thresholds to within 1.6%
 CHANNEL = Grid(per_octave=4, octaves=10)  # of one channel: to within 25%; int8 reaches seven octaves down
 FORMAT = 1
+_LARGEST_OCTAVE = 254  # the exponents of float32 that are finite
+_MOST = 2**53  # values of a tensor that a table can have counted
 
 Floats = npt.NDArray[np.float32]
 
@@ -124,6 +127,8 @@ def read_table(path: Path) -> RangeTable:
         raise UsageError(f"{path}: no table of ranges: {error}; calibrate again, --calib") from None
     if read.format != FORMAT:
         raise UsageError(f"{path}: table of ranges in format {read.format}, wanted {FORMAT}; calibrate again, --calib")
+    _refuse_repeats(path, [f"tensor '{item.tensor}' of stage '{item.stage}'" for item in read.tensors])
+    _refuse_repeats(path, [f"clip {clip.name}, {clip.sha256[:12]}," for clip in read.clips])
     one_each = [RangeTable(read.graphs, (), (_ranges(item, path),)) for item in read.tensors]
     clips = tuple(sorted(read.clips, key=lambda clip: (clip.sha256, clip.name)))
     return reduce(merge, one_each, RangeTable(read.graphs, clips, ()))
@@ -175,13 +180,26 @@ def _short(values: Floats) -> list[float]:
     return [float(str(value)) for value in values]
 
 
+def _refuse_repeats(path: Path, named: Sequence[str]) -> None:
+    for name, times in Counter(named).items():
+        if times > 1:
+            raise UsageError(f"{path}: {name} stands there {times} times; calibrate again, --calib")
+
+
 def _ranges(item: _Tensor, path: Path) -> TensorRanges:
+    top, where = item.histogram.top, f"{path}: tensor '{item.tensor}'"
+    if not 0 <= top <= _LARGEST_OCTAVE:
+        raise UsageError(f"{where} has values up to octave {top}; calibrate again, --calib")
+    if not all(0 <= count <= _MOST for row in (item.histogram.whole, *item.histogram.channels) for count in row):
+        raise UsageError(f"{where} has counts that count nothing; calibrate again, --calib")
     whole = np.array([item.histogram.whole], np.int64)
     rows: Counts = np.array(item.histogram.channels, np.int64)
-    low, high = (np.array(item.channels.get(name, ()), np.float32) for name in ("low", "high"))
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
+        low, high = (np.array(item.channels.get(name, ()), np.float32) for name in ("low", "high"))
     if whole.shape != (1, 1 + WHOLE.bins) or rows.shape != (len(low), 1 + CHANNEL.bins) or low.shape != high.shape:
-        raise UsageError(f"{path}: tensor '{item.tensor}' has counts of the wrong number; calibrate again, --calib")
-    top = item.histogram.top
+        raise UsageError(f"{where} has counts of the wrong number; calibrate again, --calib")
+    if not (np.isfinite(low) & np.isfinite(high) & (low <= high)).all():
+        raise UsageError(f"{where} has a least value above its largest; calibrate again, --calib")
     return TensorRanges(item.stage, item.tensor, low, high, Histogram(WHOLE, top, whole), Histogram(CHANNEL, top, rows))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -107,7 +108,8 @@ def _pictures(evidence: Evidence) -> Iterable[Node]:
 
 
 def _islands(evidence: Evidence) -> Iterable[Node]:
-    rows = [(str(len(trial.kept)), f"{trial.drop_db:+.3f} dB") for trial in evidence.trials]
+    lost = [f"{trial.drop_db:+.3f} dB" if math.isfinite(trial.drop_db) else "all" for trial in evidence.trials]
+    rows = [(str(len(trial.kept)), text) for trial, text in zip(evidence.trials, lost, strict=True)]
     text = f"Layers are kept, the costliest first, until the hold-out loses at most {evidence.budget_db:g} dB."
     yield node("p", {}, text)
     yield _table("facts", ("layers in float32", "lost on the hold-out"), rows)

@@ -38,12 +38,15 @@ def percentile(histogram: Histogram, peaks: Levels) -> Levels:
 
 
 def mean_squared_error(histogram: Histogram, peaks: Levels) -> Levels:
-    """The threshold with the least squared error of rounding and clipping together, of 64 up to the peak."""
+    """The threshold with the least squared error of rounding and clipping together, of 64 up to the peak.
+
+    Of several as good the largest: a row whose values are too small for any column but the first tells none apart.
+    """
     edges = histogram.edges
     centres = np.concatenate([[0.0], (edges[:-1] + edges[1:]) / 2])
     found = np.zeros(len(peaks))
     for row, (counts, peak) in enumerate(zip(histogram.counts, peaks, strict=True)):
-        tried = peak * np.linspace(_LEAST, 1.0, _CANDIDATES)
+        tried = peak * np.linspace(1.0, _LEAST, _CANDIDATES)  # argmin takes the first
         step = tried[:, None] / LEVELS
         values = np.minimum(centres, peak)[None, :]
         rounding = np.where(values < step / 2, values**2, step**2 / 12)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from runtime.bundle import MANIFEST
+
 if TYPE_CHECKING:
     from calib.evidence import Evidence
 
@@ -24,10 +26,11 @@ def int8_lines(out: Path, evidence: Evidence) -> list[str]:
     )
     lines = [loss, f"int8: {ratio:.2f} times the speed of {own} on this machine"]
     if ratio < 1:
-        lines.append(f"note: int8 is the slower one here; {faster(out)} runs faster, exported without --int8")
+        lines.append(f"note: int8 is the slower one here; {faster(out)} runs faster")
     return lines
 
 
-def faster(out: Path) -> Path:
-    """What the same export without int8 is called."""
-    return out.with_name(out.name.removesuffix("-int8")) if out.name.endswith("-int8") else out
+def faster(out: Path) -> str:
+    """The same export without int8: its folder, where it lies beside, else how it is made."""
+    plain = out.with_name(out.name.removesuffix("-int8"))
+    return str(plain) if plain != out and (plain / MANIFEST).is_file() else "the same export without --int8"

@@ -44,6 +44,10 @@ SAMPLE = (2, 1)  # targets and references that sensitivity is measured on
 LARGEST_SHARE = 0.5  # of the largest value, by which a value of a stage in int8 may be off
 
 
+class _SomethingElse(ExportError):
+    """A graph in int8 gives values that have nothing to do with those in float32."""
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """What int8 is to be made from."""
@@ -52,11 +56,13 @@ class Order:
     clips: tuple[Clip, ...]  # to be calibrated on
     holdout: tuple[Clip, ...]
     max_drop_db: float
+    sample: Path  # the clip that layers are compared on, none of the hold-out
 
 
 def order_of(paths: Sequence[Path], holdout: Sequence[Path], max_drop_db: float) -> Order:
     """What the command line asks for.
 
+    With tables alone the first clip of the hold-out is what layers are compared on, and no more of the hold-out.
     Raises `UsageError` without real clips, where a clip stands on both sides or twice, and at tables that are none or
     do not go together; `InputError` at a clip of which no frame can be read.
     """
@@ -74,7 +80,12 @@ def order_of(paths: Sequence[Path], holdout: Sequence[Path], max_drop_db: float)
         merge(known, RangeTable(known.graphs, tuple(ClipRecord(clip.path.name, clip.sha256, 0) for clip in clips), ()))
     for clip in (*clips, *others):
         read_clip(clip.path, PROBED, 1)
-    return Order(tables, clips, others, max_drop_db)
+    if not clips and len(others) == 1:
+        raise UsageError(
+            "--int8 with tables alone: layers are compared on a clip that the loss is not measured on; give another "
+            "clip to --calib or --holdout"
+        )
+    return Order(tables, clips, others if clips else others[1:], max_drop_db, (*clips, *others)[0].path)
 
 
 def add_int8(opened: Bundle, order: Order, say: Say) -> tuple[Bundle, Evidence]:
@@ -86,7 +97,8 @@ def add_int8(opened: Bundle, order: Order, say: Say) -> tuple[Bundle, Evidence]:
     graphs = {stage.name: graph_of(opened, stage) for stage in opened.manifest.stages}
     table = _table(opened, graphs, order, say)
     (opened.root / RANGES).write_text(to_json(table), encoding="utf-8")
-    samples = samples_of(opened, graphs, (*order.clips, *order.holdout)[0].path)
+    say(f"comparing layers on {order.sample.name}")
+    samples = samples_of(opened, graphs, order.sample)
     found = tuple(sensitivity(sample, table, say) for sample in samples)
     rules = {item.stage: item.rule for item in found}
     layers = [layer for item in found for layer in item.layers]
@@ -98,21 +110,42 @@ def add_int8(opened: Bundle, order: Order, say: Say) -> tuple[Bundle, Evidence]:
     own = () if own_type == backend.precision("fp32") else fill(opened, order.holdout, backend, "auto", progress)
     trials: list[Trial] = []
     for kept in islands(layers)[:-1]:
-        narrow = _narrowed(opened, samples, table, rules, kept)
+        try:
+            narrow = _narrowed(opened, samples, table, rules, kept)
+        except _SomethingElse as error:  # with more layers in float32 it may be the same again
+            trials.append(Trial(kept, math.inf))
+            say(str(error))
+            continue
         filled = fill(narrow, order.holdout, backend, "auto", progress)
         trials.append(Trial(kept, drop_db(exact, filled)))
         say(f"{len(kept)} of {len(layers)} layers in float32: {trials[-1].drop_db:+.3f} dB lost on the hold-out")
         if trials[-1].drop_db <= order.max_drop_db:
+            _forget_others(narrow)
             say(f"timing int8 beside {own_type}")
             speeds = measure_speeds(narrow, backend)
             return narrow, Evidence(
                 table, found, order.max_drop_db, tuple(trials), exact, own, filled, name, own_type, speeds
             )
+    raise _unaffordable(trials, order.max_drop_db)
+
+
+def _unaffordable(trials: Sequence[Trial], allowed_db: float) -> ExportError:
     least = min(trial.drop_db for trial in trials)
-    raise ExportError(
-        f"int8 loses {least:.3f} dB at least on the hold-out, however many layers stay in float32, allowed "
-        f"{order.max_drop_db:g}; allow more with --max-drop-db, calibrate on more clips, or export without --int8"
+    lost = f"loses {least:.3f} dB at least on the hold-out" if math.isfinite(least) else "gives other values altogether"
+    return ExportError(
+        f"int8 {lost}, however many layers stay in float32, allowed {allowed_db:g} dB; allow more with "
+        f"--max-drop-db, calibrate on more clips, or export without --int8"
     )
+
+
+def _forget_others(narrow: Bundle) -> None:
+    """Delete graphs of earlier trials that this one has no use for: nobody has measured them."""
+    stages = narrow.manifest.stages
+    parts = [typed for stage in stages if stage.part for typed in stage.part.typed]
+    named = {typed.file.path for typed in (*(typed for stage in stages for typed in stage.typed), *parts)}
+    for path in narrow.root.glob("*.int8.onnx"):
+        if path.name not in named:
+            path.unlink()
 
 
 def quantise_all(opened: Bundle, clips: Sequence[Clip], say: Say) -> Bundle:
@@ -121,7 +154,7 @@ def quantise_all(opened: Bundle, clips: Sequence[Clip], say: Say) -> Bundle:
     Nobody has measured what such a bundle loses.
     """
     graphs = {stage.name: graph_of(opened, stage) for stage in opened.manifest.stages}
-    table = _table(opened, graphs, Order({}, tuple(clips), (), math.inf), say)
+    table = _table(opened, graphs, Order({}, tuple(clips), (), math.inf, clips[0].path), say)
     (opened.root / RANGES).write_text(to_json(table), encoding="utf-8")
     samples = samples_of(opened, graphs, clips[0].path)
     return _narrowed(opened, samples, table, dict.fromkeys(graphs, "min-max"), ())
@@ -208,11 +241,11 @@ def _saved(graph: ModelProto, root: Path, name: str) -> FileRecord:
 
 
 def _parity(found: Array, wanted: Array, name: str, frames: str) -> ParityRecord:
-    """A graph in int8 against the float32 one; raises `ExportError` where it gives something else altogether."""
+    """A graph in int8 against the float32 one; raises `_SomethingElse` where it gives something else altogether."""
     allowed = LARGEST_SHARE * float(np.abs(wanted).max())
     record = replace(measure(found, wanted), stage=name, frames=frames, tolerance=allowed)
     if record.nan_count or not record.max_abs <= allowed:
-        raise ExportError(
+        raise _SomethingElse(
             f"stage '{name}' in int8 differs from float32 by {record.max_abs:.3g}, allowed {allowed:.3g}, "
             f"{record.nan_count} NaN; calibrate on more clips, or export without --int8"
         )

@@ -16,7 +16,7 @@ from runtime.frame import Colour, Plane
 Levels = npt.NDArray[np.integer[Any]]
 
 UNSPECIFIED = frozenset({0, 2, 3})  # RGB on a Y'CbCr layout is a wrong tag; 2 says unspecified; 3 is reserved
-HD_ROWS = 720  # unspecified material of so many rows or more is taken for BT.709, smaller for BT.601
+SD = (1279, 576)  # unspecified material that is wider or higher is taken for BT.709, as players do, else for BT.601
 
 # Kr and Kb of H.273 table 4; Kg = 1 - Kr - Kb.
 WEIGHTS = {
@@ -64,13 +64,13 @@ class FromRGB:
     v: tuple[int, int, int]
 
 
-def resolve_matrix(matrix: int, rows: int) -> int:
-    """The matrix to compute with: `matrix` itself, or what unspecified material of that many rows is taken for.
+def resolve_matrix(matrix: int, width: int, height: int) -> int:
+    """The matrix to compute with: `matrix` itself, or what unspecified material of that size is taken for.
 
     Raises `InputError` for matrices that are no weighted sums (YCgCo, ICtCp, constant luminance).
     """
     if matrix in UNSPECIFIED:
-        return 1 if rows >= HD_ROWS else 6
+        return 1 if width > SD[0] or height > SD[1] else 6
     if matrix not in WEIGHTS:
         raise InputError(
             f"colour matrix {matrix} (H.273) is not supported, only {', '.join(map(str, WEIGHTS))} are; "
@@ -128,12 +128,14 @@ def from_rgb_table(matrix: int, full_range: bool, bits: int, peak: int = 255) ->
     )
 
 
-def rgb_from_planes(planes: tuple[Plane, ...], colour: Colour, rows: int, bits: int, peak: int = 255) -> Levels:
+def rgb_from_planes(
+    planes: tuple[Plane, ...], colour: Colour, size: tuple[int, int], bits: int, peak: int = 255
+) -> Levels:
     """RGB `[h, w, 3]` of 0 to `peak` (uint8, or uint16 above 255) from Y, or Y U V planes of one size `[h, w]`.
 
-    `rows` is the height of the source, which decides what an unspecified matrix is taken for.
+    `size` is the width and height of the source, which decide what an unspecified matrix is taken for.
     """
-    table = to_rgb_table(resolve_matrix(colour.matrix, rows), colour.full_range, bits, peak)
+    table = to_rgb_table(resolve_matrix(colour.matrix, *size), colour.full_range, bits, peak)
     # Products of 8-bit results stay below 2**31 by the choice of the shift; those of 16-bit results do not.
     wide = np.dtype(np.int32 if peak == 255 else np.int64)
     height, width = planes[0].shape

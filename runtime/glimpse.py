@@ -22,7 +22,7 @@ def glimpse(frame: Frame, width: int, height: int) -> RGB:
     planes = tuple(_shrink(plane, width, height) for plane in frame.planes)
     if frame.layout.family == "rgb":
         return cast(RGB, np.stack([rescale(plane, bits, 255) for plane in planes], axis=-1))
-    return cast(RGB, rgb_from_planes(planes, frame.colour, frame.height, bits))
+    return cast(RGB, rgb_from_planes(planes, frame.colour, (frame.width, frame.height), bits))
 
 
 def _shrink(plane: Plane, width: int, height: int) -> Plane:

@@ -227,7 +227,7 @@ def _set_crop(record: Struct, crop: Crop) -> None:
 
 
 def _to_rgb(picture: Picture) -> ToRgb:
-    matrix = resolve_matrix(picture.colour.matrix, picture.surfaces[0].rows)
+    matrix = resolve_matrix(picture.colour.matrix, picture.surfaces[0].columns, picture.surfaces[0].rows)
     table = to_rgb_table(matrix, picture.colour.full_range, picture.layout.bits)
     scale = table.scale
     return ToRgb(
@@ -240,7 +240,7 @@ def _from_rgb(picture: Picture) -> FromRgb:
     if picture.layout.family == "rgb":
         peak, none = scale_of(bits, full_range=True).peak, (0, 0, 0)
         return FromRgb(0, 0, 0, peak, none, none, none)
-    matrix = resolve_matrix(picture.colour.matrix, picture.surfaces[0].rows)
+    matrix = resolve_matrix(picture.colour.matrix, picture.surfaces[0].columns, picture.surfaces[0].rows)
     table = from_rgb_table(matrix, picture.colour.full_range, bits)
     scale = table.scale
     return FromRgb(table.shift, scale.black, scale.neutral, scale.peak, table.luma, table.u, table.v)

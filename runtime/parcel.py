@@ -74,8 +74,8 @@ class Parts:
             Surface(address + place, plane.shape[1] * plane.itemsize, plane.itemsize, plane.shape[1], plane.shape[0])
             for place, plane in zip(self.places[number], self.planes[number], strict=True)
         )
-        frame = self.frame  # where no matrix is told it is the height of the whole frame that decides
-        matrix = resolve_matrix(frame.colour.matrix, frame.height)
+        frame = self.frame  # where no matrix is told it is the size of the whole frame that decides
+        matrix = resolve_matrix(frame.colour.matrix, frame.width, frame.height)
         return Picture(surfaces, frame.layout, replace(frame.colour, matrix=matrix))
 
 

@@ -62,7 +62,7 @@ def _rgb_of(planes: tuple[Plane, ...], frame: Frame, size: tuple[int, int], peak
         stack = [resize_plane(rescale(plane, bits, peak), *size, 16) for plane in planes]
         return cast(Levels, np.stack(stack, axis=-1))
     resized = tuple(resize_plane(plane, *size, bits) for plane in planes)
-    return rgb_from_planes(resized, frame.colour, frame.height, bits, peak)
+    return rgb_from_planes(resized, frame.colour, (frame.width, frame.height), bits, peak)
 
 
 @lru_cache(maxsize=8)

@@ -112,7 +112,7 @@ def _rgb(frame: Frame, size: tuple[int, int], peak: int) -> Levels:
     bits = frame.layout.bits
     planes = tuple(_resized(plane, size) for plane in frame.planes)
     if frame.layout.family != "rgb":
-        return rgb_from_planes(planes, frame.colour, frame.height, bits, peak)
+        return rgb_from_planes(planes, frame.colour, (frame.width, frame.height), bits, peak)
     return cast(Levels, np.stack([rescale(plane, bits, peak) for plane in planes], axis=-1))
 
 

@@ -31,7 +31,9 @@ def composite_by_sample(frame: Frame, patches: tuple[Patch, ...], feather: int) 
             level = (2 * fill[channel] * peak + 255) // 510
             planes[channel][place] = blended(int(planes[channel][place]), level, opacity, full)
         return planes
-    table = from_rgb_table(resolve_matrix(frame.colour.matrix, rows), frame.colour.full_range, frame.layout.bits)
+    table = from_rgb_table(
+        resolve_matrix(frame.colour.matrix, columns, rows), frame.colour.full_range, frame.layout.bits
+    )
     for (y, x), (fill, opacity) in pixels.items():
         weighted = sum(a * b for a, b in zip(table.luma, fill, strict=True))
         level = ((weighted + (1 << (table.shift - 1))) >> table.shift) + table.scale.black

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import types
 import typing
@@ -60,10 +61,12 @@ def _dataclass(kind: type[Any], value: object, where: str) -> object:
 
 
 def _scalar(kind: Any, value: object, where: str) -> object:
-    if kind is Path and isinstance(value, str):
+    if kind is Path and isinstance(value, str) and value:
         return Path(value)
     if kind is float and type(value) is int:
         return float(value)
+    if type(value) is float and math.isinf(value):
+        raise Mismatch(f"{where}: found {value}, wanted a finite number")
     if type(value) is not kind:  # exact: true is no integer here
         wanted = {Path: "a path in quotes", str: "text in quotes", int: "a whole number", float: "a number"}
         raise Mismatch(f"{where}: found {_named(value)}, wanted {wanted.get(kind, 'true or false')}")

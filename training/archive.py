@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
 import os
 import struct
+import unicodedata
 import warnings
 import zipfile
 import zlib
@@ -13,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import cast
 
 import numpy as np
@@ -26,11 +28,23 @@ from training.sampling import flipped_or_not, random_crop, resized, sample_indic
 
 FOLDER = "JPEGImages"
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
+_FORMATS = ("JPEG", "PNG")  # whatever the name says: others run programs, or are no pictures of a clip
+_DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # modes of grey above 8 bits, which Pillow would clip
 MOST_BYTES = 64 << 20  # of one picture in an archive; an 8K JPEG has less
 MOST_PIXELS = 1 << 26  # of one picture, once decoded; 8K has half of that
 MOST_OPEN = 64  # archives that a process keeps open; a system lets it have 1,024 files or fewer
 AGAIN = "pack the clip again"
-_BROKEN_ZIP = (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error, struct.error)
+_BROKEN_ZIP = (
+    zipfile.BadZipFile,
+    OSError,
+    EOFError,
+    NotImplementedError,  # a method of packing that there is no module for
+    RuntimeError,  # encrypted
+    ValueError,  # a name that is no UTF-8
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+)
 _BROKEN_PICTURE = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError, Warning)
 
 
@@ -56,7 +70,14 @@ class Archive:
 def decoded(content: bytes, place: str, remedy: str) -> Image.Image:
     """A picture file's content as RGB; raises `BrokenSample`, which begins with `place` and ends with `remedy`."""
     with opened_picture(content, place, remedy) as picture:
-        return picture.convert("RGB")
+        return eight_bits(picture).convert("RGB")
+
+
+def eight_bits(picture: Image.Image) -> Image.Image:
+    """A grey PNG of 16 bits as one of 8, by its upper byte; any other picture as it is."""
+    if picture.mode not in _DEEP:
+        return picture
+    return Image.fromarray((np.asarray(picture).astype(np.uint32) >> 8).astype(np.uint8))
 
 
 @contextmanager
@@ -65,7 +86,7 @@ def opened_picture(content: bytes, place: str, remedy: str) -> Generator[Image.I
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)  # our own limit is below Pillow's
-            stored = Image.open(io.BytesIO(content))
+            stored = Image.open(io.BytesIO(content), formats=_FORMATS)
         with stored as picture:
             if picture.width * picture.height > MOST_PIXELS:
                 raise BrokenSample(f"{place}: says it is {picture.width}x{picture.height}, wanted 8K at most; {remedy}")
@@ -80,7 +101,7 @@ def open_archive(path: Path, frames: int) -> Archive:
         file = zipfile.ZipFile(path)
     except FileNotFoundError:
         raise BrokenSample(f"{path}: is not there; pack the clip, or take it from the list") from None
-    except (*_BROKEN_ZIP, ValueError) as error:
+    except _BROKEN_ZIP as error:
         raise BrokenSample(f"{path}: no zip that can be read ({said(error)}); {AGAIN}") from None
     try:
         return Archive(path, file, _pictures(path, file.infolist(), frames))
@@ -105,7 +126,19 @@ def _pictures(path: Path, members: list[zipfile.ZipInfo], frames: int) -> tuple[
         raise BrokenSample(f"{path}: holds a name twice; {AGAIN}")
     if len(members) != frames:
         raise BrokenSample(f"{path}: holds {len(members)} frames, the list says {frames}; correct it or pack again")
-    return tuple(sorted(members, key=lambda member: member.filename))
+    return tuple(sorted(members, key=lambda member: frame_order(PurePosixPath(member.filename))))
+
+
+def frame_order(path: PurePath) -> tuple[int, str]:
+    """What sorts pictures by the number that ends their name, those without one first, else by name."""
+    digits = path.stem[len(path.stem.rstrip("0123456789")) :]
+    return (int(digits) if digits.isascii() and digits else -1, path.name)
+
+
+def names_a_clip(name: str) -> bool:
+    """Whether a zip of that name can lie in a data set on any system, and its name be listed and printed."""
+    shown = all(character.isprintable() or unicodedata.category(character) == "Zs" for character in name)
+    return bool(name) and shown and not leaves_folder(name) and "/" not in name and "\\" not in name
 
 
 def leaves_folder(name: str) -> bool:
@@ -197,7 +230,7 @@ def read_lengths(path: Path) -> dict[str, int]:
         raise InputError(f"{path}: holds {type(content).__name__}; wanted an object of clip names and frame counts")
     lengths = cast("dict[str, object]", content)
     for clip, frames in lengths.items():
-        if not clip.isprintable() or not clip or leaves_folder(clip) or "/" in clip or "\\" in clip:
+        if not names_a_clip(clip):
             raise InputError(f"{path}: clip name {clip[:100]!r} leads elsewhere; wanted the name of a zip without .zip")
         if not isinstance(frames, int) or isinstance(frames, bool) or frames < 1:
             raise InputError(

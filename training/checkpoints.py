@@ -1,7 +1,8 @@
 """A run on disk: the published program's files, beside them the averaged weights, written whole or not at all.
 
 `gen_NNNNN.pth` {netG}, `dis_NNNNN.pth` {netD}, `opt_NNNNN.pth` {epoch, iteration, optimG, optimD} and `latest.ckpt`,
-which names the last NNNNN, are as published and go both ways.  Ours are `ema_NNNNN.pth` {netG}, the average of the
+which names the last NNNNN, are as published and go both ways; NNNNN is the iteration here, there the iteration over
+`save_freq`, so that the table alone says how many steps are done.  Ours are `ema_NNNNN.pth` {netG}, the average of the
 weights and what is exported, `best.pth` {netG}, the average at the best validation, the key `variant` beside netG, and
 `best_db` and `config` in `opt_`.
 """
@@ -31,7 +32,7 @@ _NUMBERED = re.compile(rf"({'|'.join(_KINDS)})_(\d{{5,}})\.pth")
 
 
 def latest(folder: Path) -> int | None:
-    """Steps of the last complete checkpoint; none where there is none.  Raises `CheckpointError`."""
+    """The number of the last complete checkpoint; none where there is none.  Raises `CheckpointError`."""
     try:
         text = (folder / LATEST).read_text(encoding="utf-8").strip()
     except (FileNotFoundError, NotADirectoryError):
@@ -74,20 +75,28 @@ def save_best(folder: Path, average: Mapping[str, Tensor], variant: str) -> None
     _write_all({folder / BEST: _serialised(_weights(average, variant))})
 
 
+def numbered(folder: Path) -> list[Path]:
+    """The files of checkpoints in `folder`, complete or not, by name; empty where there is no such folder."""
+    return sorted(path for path in folder.glob("*_*.pth") if _NUMBERED.fullmatch(path.name))
+
+
 def read(folder: Path, spec: ModelSpec, *, adversarial: bool) -> State:
     """The last complete checkpoint, ours or the published program's; raises `CheckpointError`.
 
     A run that becomes `adversarial` here begins with the discriminator that the caller makes.
     """
-    step = latest(folder)
-    if step is None:
+    number = latest(folder)
+    if number is None:
         raise CheckpointError(f"{folder}: holds no {LATEST}, so there is nothing to resume; leave --resume out")
-    generator = dict(read_weights(_path(folder, "gen", step), spec.containers))
-    average, optimisers = _path(folder, "ema", step), _path(folder, "opt", step)
+    generator = dict(read_weights(_path(folder, "gen", number), spec.containers))
+    average, optimisers = _path(folder, "ema", number), _path(folder, "opt", number)
     table = read_table(optimisers)
-    if table.get("iteration") != step or not isinstance(table.get("optimG"), dict):
-        raise CheckpointError(f"{optimisers}: found iteration {table.get('iteration')}, wanted {step} and optimG")
-    critic = _path(folder, "dis", step)
+    step = table.get("iteration")
+    if not isinstance(step, int) or step < number or not isinstance(table.get("optimG"), dict):
+        raise CheckpointError(
+            f"{optimisers}: found iteration {str(step)[:20]}, wanted {number} or more, and the table optimG"
+        )
+    critic = _path(folder, "dis", number)
     known = adversarial and critic.exists()
     best = table.get("best_db")
     return State(
@@ -140,9 +149,13 @@ def _write_all(contents: Mapping[Path, bytes]) -> None:
 
 
 def _forget(folder: Path, newest: int, keep: int) -> None:
-    """Delete the files of all checkpoints but the `keep` up to `newest`; later ones are left of a crashed run."""
-    found = [(int(match[2]), path) for path in folder.iterdir() if (match := _NUMBERED.fullmatch(path.name))]
+    """Delete the files of all checkpoints but the `keep` up to `newest`; later ones are left of a crashed run.
+
+    One without an average is the published program's, and not ours to delete.
+    """
+    found = [(int(path.stem.partition("_")[2]), path) for path in numbered(folder)]
+    ours = {path for _, path in found}
     kept = sorted({step for step, _ in found if step <= newest})[-keep:]
     for step, path in found:
-        if step not in kept:
+        if step > newest or (step not in kept and _path(folder, "ema", step) in ours):
             path.unlink(missing_ok=True)

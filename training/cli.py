@@ -141,6 +141,13 @@ def _state(config: Config, folder: Path, *, resume: bool) -> State:
         state = checkpoints.read(folder, described(config.model)[0], adversarial=config.objective.adversarial > 0)
         check_state(config, state, folder)
         return state if judged_alike(state.config, config.described()) else replace(state, best_db=None)
-    if (step := checkpoints.latest(folder)) is not None:
-        raise UsageError(f"{folder}: holds a run of {step} steps; --resume goes on with it, --out takes another folder")
+    if (number := checkpoints.latest(folder)) is not None:
+        raise UsageError(
+            f"{folder}: holds a run, its last checkpoint is {number:05d}; --resume goes on with it, --out takes "
+            f"another folder"
+        )
+    if stray := checkpoints.numbered(folder):  # which saving would delete in time
+        raise UsageError(
+            f"{folder}: holds {stray[0].name} but no {checkpoints.LATEST}; --out takes another folder, or move it away"
+        )
     return first_state(config)

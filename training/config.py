@@ -20,6 +20,9 @@ else:
 __all__ = ["Config", "Data", "Model", "Objective", "Optimiser", "Phase", "Record", "Speed", "Validation", "read_config"]
 
 
+_BELOW_ONE = 0.99999  # a moment that is never forgotten would never begin to move
+
+
 def _least(low: float, default: Any) -> Any:
     return field(default=default, metadata={"low": low})
 
@@ -67,7 +70,7 @@ class Data:
     holes: int = field(default=1, metadata={"low": 1, "high": 8})  # shapes of a sample at most; 1: one, as published
     scattered: float = _between(0.0, 1.0, 0.0)  # share of samples whose holes are elsewhere in every frame
     apart: int = field(default=1, metadata={"low": 1, "high": 60})  # frames from one neighbour to the next at most
-    workers: int = _least(0, 2)  # processes that read ahead, for each process that trains; 0: it reads itself
+    workers: int = _between(0, 256, 2)  # processes that read ahead, for each process that trains; 0: it reads itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +110,8 @@ class Optimiser:
 
     method: Literal["adam", "muon"] = "adam"  # of the generator; the discriminator's is Adam, as published
     rate: float = _between(0.0, 1.0, 1e-4)
-    beta1: float = _between(0.0, 1.0, 0.0)
-    beta2: float = _between(0.0, 1.0, 0.99)
+    beta1: float = _between(0.0, _BELOW_ONE, 0.0)
+    beta2: float = _between(0.0, _BELOW_ONE, 0.99)
     schedule: Literal["staircase", "cosine"] = "staircase"
     stair: int = _least(1, 150_000)  # steps until the rate falls to a tenth, as published for YouTube-VOS
     last_stair: int = _least(1, 300_000)  # no fall after this step, as published
@@ -125,7 +128,7 @@ class Speed:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 where the processor computes in it
     channels_last: bool = False
     compile: bool = False
-    threads: int = _least(0, 0)  # of PyTorch on the processor; 0: its own choice
+    threads: int = _between(0, 4096, 0)  # of PyTorch on the processor; 0: its own choice
 
 
 @dataclass(frozen=True, slots=True)

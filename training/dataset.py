@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from calib.random_masks import SMALLEST, random_hole
 from models._spec import Size
-from runtime.errors import InputError, UsageError
+from runtime.errors import InputError, UsageError, VidmendError, first_line
 from training.sample import Batch, BrokenSample, ClipSource, Drawn, Holes, Sample, batched
 
 MOST_BROKEN = 50  # candidates in a row; more are no accident
@@ -111,10 +111,23 @@ def batches(
         prefetch_factor=4 if workers else None,
         generator=torch.Generator().manual_seed(0),  # else each loader would take a number from the run's own
     )
-    for made in cast("Iterable[Batch | InputError]", loader):  # its type is of samples, not of what _collate gives
+    for made in _said_in_one_line(loader):
         if isinstance(made, InputError):
             raise made
         yield made
+
+
+def _said_in_one_line(loader: DataLoader[Sample | InputError]) -> Generator[Batch | InputError, None, None]:
+    """What the loader gives; raises `VidmendError` for a process that is gone, killed for its memory most often."""
+    try:
+        yield from cast("Iterable[Batch | InputError]", loader)  # its type is of samples, not of what _collate gives
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise VidmendError(
+            f"a process that reads ahead is gone ({first_line(error)}); go on from the last checkpoint with --resume, "
+            f"with less memory by --workers 1"
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,5 +178,6 @@ def _clean_processes() -> BaseContext:
 
 
 def _begin_worker(_number: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run finishes its step and needs the batches until then
+    for number in (signal.SIGINT, signal.SIGTERM):  # the run finishes its step and needs the batches until then
+        signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(1)  # the workers are the threads

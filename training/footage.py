@@ -8,7 +8,7 @@ from pathlib import Path
 
 from calib.clips import count_frames
 from runtime.errors import InputError, UsageError
-from training.archive import SUFFIXES
+from training.archive import SUFFIXES, frame_order, names_a_clip
 
 LAYOUTS = "pictures, folders of pictures, or the tree of DAVIS or YouTube-VOS"
 
@@ -45,6 +45,8 @@ def find_footage(inputs: Sequence[Path], split: str) -> list[Footage]:
         except OSError as error:
             raise InputError(f"{error.filename or path}: cannot be listed: {error.strerror}") from None
         for clip in clips:
+            if not names_a_clip(clip.name):  # else the list that is written could not be read again
+                raise UsageError(f"{str(clip.path)!r}: no clip can be named {clip.name!r} in a data set; rename it")
             other = found.setdefault(clip.name, clip)
             if other is not clip:
                 raise UsageError(
@@ -64,7 +66,9 @@ def _clips_in(path: Path, split: str) -> Iterator[Footage]:
         yield Footage(path.resolve().name, path, pictures)
         return
     davis, listed = path / "JPEGImages", _list_of(path / "ImageSets" / "2017", split)
-    for folder in (davis / "480p", davis / "Full-Resolution", path / split / "JPEGImages", davis, path):
+    # YouTube-VOS has every fifth frame in `train`, what STTN was trained on in `train_all_frames`
+    every, fifth = path / f"{split}_all_frames" / "JPEGImages", path / split / "JPEGImages"
+    for folder in (davis / "480p", davis / "Full-Resolution", every, fifth, davis, path):
         clips = [Footage(below.name, below, files) for below in _folders(folder) if (files := _pictures(below))]
         if clips:
             chosen = (
@@ -100,9 +104,4 @@ def _folders(folder: Path) -> list[Path]:
 def _pictures(folder: Path) -> tuple[Path, ...]:
     """Pictures in the order of the numbers that end their names, else of the names."""
     files = [entry for entry in folder.iterdir() if entry.suffix.lower() in SUFFIXES and not entry.name.startswith(".")]
-    return tuple(sorted(files, key=lambda path: (_number(path.stem), path.name)))
-
-
-def _number(stem: str) -> int:
-    digits = stem[len(stem.rstrip("0123456789")) :]
-    return int(digits) if digits.isascii() and digits else -1
+    return tuple(sorted(files, key=frame_order))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, cast
@@ -96,7 +96,7 @@ class Run:
         for step in range(stretch.first, stretch.last):
             now = rate(config.optimiser, step, config.steps)
             tally.begin()
-            batch = next(batches)
+            batch = self._next(batches, trainer, stretch)
             tally.add(trainer.step(batch, now), batch)
             self._complain(batch)
             self.setting.watcher.stepped(trainer.done)
@@ -113,6 +113,18 @@ class Run:
             if stop:
                 return False
         return True
+
+    def _next(self, batches: Iterator[Batch], trainer: Trainer, stretch: Stretch) -> Batch:
+        """The next batch; where there is none any more the steps done are saved before the error goes on."""
+        try:
+            return next(batches)
+        except VidmendError:
+            if self.setting.world.size == 1 and self._tally.any:  # several processes would wait for each other
+                config = self.setting.config
+                last = rate(config.optimiser, trainer.done - 1, config.steps)
+                self._enter(self._tally.entry(trainer.done, stretch, last))
+                self._save(trainer)
+            raise
 
     def _enter(self, entry: Entry) -> None:
         for name, loss in entry.losses.items():
@@ -199,6 +211,11 @@ class Tally:
         self._samples += batch.frames.shape[0]
         self._skipped += len(batch.skipped)
         self._seconds += time.perf_counter() - self._begun
+
+    @property
+    def any(self) -> bool:
+        """Whether a step was added since the last entry."""
+        return bool(self._losses)
 
     def entry(self, step: int, stretch: Stretch, rate: float) -> Entry:
         """Means since the last entry, over all processes, which must all call it."""

@@ -13,7 +13,7 @@ from PIL import Image
 
 from models._spec import Size
 from runtime.errors import InputError
-from training.archive import SUFFIXES, opened_picture
+from training.archive import SUFFIXES, eight_bits, opened_picture
 from training.sample import BrokenSample, Drawn, Frames
 from training.sampling import flipped_or_not, sample_indices
 
@@ -113,7 +113,7 @@ def _read(path: Path, mode: str) -> Pixels:
         scale = max(LARGEST.width / stored.width, LARGEST.height / stored.height)
         small = (max(1, round(stored.width * scale)), max(1, round(stored.height * scale)))
         stored.draft("RGB", small)  # a JPEG decodes to the next power of two above it, much faster
-        picture = stored.convert(mode)
+        picture = eight_bits(stored).convert(mode)
     if scale < 1:
         picture = picture.resize(small, Image.Resampling.BICUBIC)  # premultiplies alpha while it does
     return np.asarray(picture, np.uint8)

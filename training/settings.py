@@ -42,7 +42,9 @@ def settle(config: Config, world: World) -> None:
     if config.speed.threads:
         torch.set_num_threads(config.speed.threads)
     torch.backends.cudnn.benchmark = True  # samples of a phase have one size
-    torch.set_float32_matmul_precision("high")  # TF32 where float32 is asked for on a GPU; nothing on a processor
+    exact = config.speed.precision == "float32"  # asked for by name: a GPU would round what it multiplies to TF32
+    torch.set_float32_matmul_precision("highest" if exact else "high")
+    torch.backends.cudnn.allow_tf32 = not exact
 
 
 def make_folder(folder: Path) -> None:

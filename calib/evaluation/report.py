@@ -16,6 +16,7 @@ from calib.evaluation.table import Page, write_means, write_page, write_rows
 from runtime.errors import OutputError, is_of_writing
 
 ROWS, MEANS, PAGE, PICTURES = "rows.csv", "means.csv", "table.md", "pictures"
+_LONGEST = 120  # bytes of a clip's name in a file's, which may have 255; its number tells it apart
 _ANYBODY = 0o755  # what a folder that is made for others to read may be; temporary ones are their maker's alone
 
 
@@ -29,7 +30,8 @@ class Report:
     def add(self, measured: Measured) -> None:
         """Write the pictures of one clip under one set of masks."""
         number = len(self._pictures) + 1
-        path = f"{PICTURES}/{number:02d}-{measured.clip.replace('/', '_')}-{measured.scene}-{measured.masks}.png"
+        clip = measured.clip.replace("/", "_").encode()[:_LONGEST].decode(errors="ignore")
+        path = f"{PICTURES}/{number:02d}-{clip}-{measured.scene}-{measured.masks}.png"
         measured.sheet.save(self._folder / path)
         caption = f"{measured.clip}, {measured.scene}, masks {measured.masks}"
         self._pictures.append((caption, quote(path)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,7 @@ def write_page(path: Path, page: Page, rows: Sequence[Row], means: Sequence[Mean
     body = [(r.clip, r.group.scene, r.group.masks, r.group.method, *_cells(r.figures, shown)) for r in rows]
     lines += ["", "## Clips", "", *_grid(heads, body), "", "## Pictures"]
     for caption, picture in page.pictures:
-        lines += ["", f"{caption}:", "", f"![{caption}]({picture})"]
+        lines += ["", f"{_verbatim(caption)}:", "", f"![{_verbatim(caption)}]({picture})"]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -94,7 +95,12 @@ def one_line(rows: Iterable[Row]) -> str:
 def _grid(heads: Sequence[str], body: Iterable[Sequence[str]]) -> Iterator[str]:
     yield f"| {' | '.join(heads)} |"
     yield "|" + "---|" * len(heads)
-    yield from (f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |" for cells in body)
+    yield from (f"| {' | '.join(map(_verbatim, cells))} |" for cells in body)
+
+
+def _verbatim(text: str) -> str:
+    """`text` as Markdown that shows it as it is, in a cell too."""
+    return re.sub(r"[\\`*\[\]<>]", r"\\\g<0>", text).replace("|", "&#124;")
 
 
 def _shown(figures: Sequence[Figures]) -> list[int]:

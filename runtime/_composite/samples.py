@@ -24,7 +24,9 @@ def write(planes: tuple[Plane, ...], frame: Frame, area: Area, fill: RGB, opacit
             level = rescale(fill[..., channel], 8, scale_of(bits, full_range=True).peak)
             _mix(plane[box], level, opacity, depth)
         return
-    table = from_rgb_table(resolve_matrix(frame.colour.matrix, frame.height), frame.colour.full_range, bits)
+    table = from_rgb_table(
+        resolve_matrix(frame.colour.matrix, frame.width, frame.height), frame.colour.full_range, bits
+    )
     _mix(planes[0][box], luma_from_rgb(fill[..., 0], fill[..., 1], fill[..., 2], table), opacity, depth)
     if len(planes) == 3:
         across, down = frame.layout.chroma_shift_x, frame.layout.chroma_shift_y

@@ -53,7 +53,7 @@ def encodable(layout: Layout, colour: Colour, width: int, height: int, vessel: V
         )
     if layout.family == "rgb" and best.family != "rgb":
         notes.append("RGB leaves as Y'CbCr 4:4:4, limited range, which rounds colours")
-        colour = Colour(resolve_matrix(2, height), colour.primaries, colour.transfer, full_range=False)
+        colour = Colour(resolve_matrix(2, width, height), colour.primaries, colour.transfer, full_range=False)
     elif best.family != "rgb" and colour.matrix == IDENTITY:
         # PNG says it of grey, wrong tags of Y'CbCr; encoders refuse it then, or decoders take the planes for G, B, R.
         colour = replace(colour, matrix=UNTOLD)
@@ -115,7 +115,9 @@ def _at_depth(plane: Plane, bits: int, wanted: int) -> Plane:
 
 
 def _planes_from_rgb(frame: Frame, wanted: Layout) -> tuple[Plane, ...]:
-    table = from_rgb_table(resolve_matrix(2, frame.height), False, wanted.bits, (1 << frame.layout.bits) - 1)
+    table = from_rgb_table(
+        resolve_matrix(2, frame.width, frame.height), False, wanted.bits, (1 << frame.layout.bits) - 1
+    )
     red, green, blue = frame.planes
     planes = [luma_from_rgb(red, green, blue, table)]
     for weights in (table.u, table.v):

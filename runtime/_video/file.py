@@ -211,7 +211,7 @@ def meaning_of(path: Path, picture: VideoFrame, declared: tuple[int, int, int] =
     colour = _colour_of(picture, layout, declared)
     if layout.family == "yuv":
         try:
-            resolve_matrix(colour.matrix, picture.height)
+            resolve_matrix(colour.matrix, picture.width, picture.height)
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
     return layout, colour

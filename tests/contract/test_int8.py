@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from onnx import ModelProto, TensorProto, numpy_helper
@@ -18,10 +21,12 @@ from export._int8_layers import convolutions, levels_of
 from export._int8_parts import quantised_part
 from export._int8_qdq import float_graph
 from export.int8 import RANGES, add_int8, order_of
+from export.trial import Array
 from runtime import backends
-from runtime.bundle import MANIFEST, read_bundle
+from runtime.bundle import MANIFEST, ParityRecord, read_bundle
 from runtime.errors import ExportError, FileMissing, UnsafePath, UsageError
 from runtime.session import Session, Settings
+from tests.clips import Clip, write_clip
 from tests.quantised import Made, copied, float_graphs, graph_of, quiet
 from tests.tolerances import TOLERANCE
 
@@ -99,6 +104,56 @@ def test_a_session_notices_that_its_int8_graph_is_gone(made: Made, tmp_path: Pat
     Session(broken, backends.get("onnxruntime"), Settings(precision="fp32"))
 
 
+def another(folder: Path) -> Path:
+    """A clip that is in no fixture."""
+    return write_clip(folder / "another.mp4", Clip(96, 48, 15))
+
+
+def test_with_tables_alone_layers_are_compared_on_a_clip_that_is_not_measured_on(made: Made, tmp_path: Path) -> None:
+    order = order_of([made.bundle.root / RANGES], [another(tmp_path), made.holdout], 0.1)
+    assert order.sample == tmp_path / "another.mp4"
+    assert [clip.path for clip in order.holdout] == list(made.holdout.iterdir())
+    with pytest.raises(UsageError, match="give another clip to --calib or --holdout"):
+        order_of([made.bundle.root / RANGES], [made.holdout], 0.1)
+
+
+def test_a_graph_that_gives_something_else_costs_one_trial_and_leaves_no_file(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With nothing kept the transformer is beyond use; with all of the encoder kept, which is left out, it is not."""
+    encoder = [layer for item in made.evidence.sensitivities for layer in item.layers if layer.stage == "encoder"]
+    whole = frozenset((layer.stage, layer.node) for layer in encoder)
+    _measured_before(made, monkeypatch)
+    monkeypatch.setattr(export.int8, "drop_db", lambda *_: 0.0)
+    monkeypatch.setattr(export.int8, "islands", lambda _: (frozenset(), whole, frozenset()))
+    monkeypatch.setattr(export.int8, "_parity", _failing_first(export.int8._parity))
+    said: list[str] = []
+    opened = copied(made.bundle.root, tmp_path / "again")
+    order = order_of([made.calibration], [made.holdout], 0.1)
+    narrow, evidence = add_int8(opened, order, said.append)
+    assert [(len(trial.kept), trial.drop_db) for trial in evidence.trials] == [(0, math.inf), (len(encoder), 0.0)]
+    assert any("in int8 differs from float32" in line for line in said)
+    assert "encoder.int8.onnx" not in {path.name for path in narrow.root.iterdir()}
+    assert {path.name for path in narrow.root.glob("*.int8.onnx")} == {
+        "transformer.int8.onnx",
+        "decoder.int8.onnx",
+        "decoder.part.int8.onnx",
+    }
+
+
+def _failing_first(parity: Callable[..., ParityRecord]) -> Callable[..., ParityRecord]:
+    """`parity`, to which the transformer is something else the first time."""
+    left = ["transformer"]
+
+    def failing(found: Array, wanted: Array, name: str, frames: str) -> ParityRecord:
+        if name in left:
+            left.remove(name)
+            return parity(found * np.float32("nan"), wanted, name, frames)
+        return parity(found, wanted, name, frames)
+
+    return failing
+
+
 def _measured_before(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     """The search alone: fills, sensitivity and speeds are those that were measured once."""
     found = {item.stage: item for item in made.evidence.sensitivities}
@@ -114,7 +169,9 @@ def test_layers_are_kept_the_costliest_first_until_the_budget_holds(
     _measured_before(made, monkeypatch)
     monkeypatch.setattr(export.int8, "drop_db", lambda *_: next(losses))
     opened = copied(made.bundle.root, tmp_path / "again")
-    narrow, evidence = add_int8(opened, order_of([made.bundle.root / RANGES], [made.holdout], 0.1), quiet)
+    narrow, evidence = add_int8(
+        opened, order_of([made.bundle.root / RANGES], [made.holdout, another(tmp_path)], 0.1), quiet
+    )
     layers = [layer for item in evidence.sensitivities for layer in item.layers]
     costliest = sorted(layers, key=lambda layer: layer.sqnr_db)[:2]
     wanted = {(layer.stage, layer.node) for layer in costliest}
@@ -137,8 +194,8 @@ def test_a_budget_that_cannot_hold_is_an_error_that_says_what_was_reached(
     _measured_before(made, monkeypatch)
     monkeypatch.setattr(export.int8, "drop_db", lambda *_: 0.75)
     opened = copied(made.bundle.root, tmp_path / "again")
-    with pytest.raises(ExportError, match=r"^int8 loses 0\.750 dB at least on the hold-out.*allowed 0\.1; allow more"):
-        add_int8(opened, order_of([made.bundle.root / RANGES], [made.holdout], 0.1), quiet)
+    with pytest.raises(ExportError, match=r"^int8 loses 0\.750 dB at least.*allowed 0\.1 dB; allow more"):
+        add_int8(opened, order_of([made.bundle.root / RANGES], [made.holdout, another(tmp_path)], 0.1), quiet)
 
 
 def test_without_real_clips_or_with_a_clip_on_both_sides_it_refuses(made: Made, tmp_path: Path) -> None:
@@ -167,7 +224,7 @@ def test_a_table_of_another_network_is_refused(made: Made, tmp_path: Path) -> No
     other = RangeTable({"encoder": "0" * 64}, made.evidence.table.clips, made.evidence.table.tensors)
     path.write_text(to_json(other), encoding="utf-8")
     with pytest.raises(UsageError, match="ranges of other graphs"):
-        add_int8(made.bundle, order_of([path], [made.holdout], 0.1), quiet)
+        add_int8(made.bundle, order_of([path], [made.holdout, another(tmp_path)], 0.1), quiet)
 
 
 def test_the_report_shows_everything_and_loads_nothing(made: Made, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from export._int8_taps import feed_of, tapped
 from export.targets import tensorrt_rtx
 from export.targets._trt_network import census, ports
 from runtime import backends
+from runtime.bundle import read_bundle
 from runtime.clock import Clock
 from runtime.devices import open_device
 from runtime.errors import ExportError
@@ -110,6 +111,20 @@ def test_observing_counts_every_tensor_and_holds_no_more_for_more_clips(made: Ma
     )
     held = [[item.whole.counts.nbytes + item.channels.counts.nbytes for item in of.tensors] for of in (one, table)]
     assert held[0] == held[1]
+
+
+def test_a_window_of_fixed_length_is_observed_full(fixed_window: Path, made: Made, tmp_path: Path) -> None:
+    """What stands in for a frame that is not there has features of zero, and counts for none."""
+    opened = read_bundle(fixed_window)
+    graphs, clips = float_graphs(opened), find_clips([made.calibration])
+    source = tapped(opened, graphs, tmp_path)
+    table = observe(source, clips, backends.get("onnxruntime"), made.evidence.table.graphs, lambda *_: None)
+    assert sorted(clip.frames for clip in table.clips) == [12, 13], "as many as there are"
+    features = table.tensor("transformer", "features").whole.counts[0]
+    encoded = table.tensor("encoder", "features").whole.counts[0]
+    assert features[0] * encoded.sum() == pytest.approx(
+        encoded[0] * features.sum(), rel=TOLERANCE["ranges", "zeros"]
+    ), "zeros in the share that the encoder gives"
 
 
 def test_a_value_that_is_no_number_names_tensor_stage_and_clip(made: Made, tmp_path: Path) -> None:

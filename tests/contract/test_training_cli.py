@@ -173,12 +173,25 @@ def test_a_run_is_not_begun_where_another_lies(
     assert main(["--config", str(config), "--out", str(tmp_path), "--steps", "1"]) == 0
     before = (tmp_path / "gen_00001.pth").read_bytes()
     assert main(["--config", str(config), "--out", str(tmp_path)]) == 2
-    assert "holds a run of 1 steps; --resume goes on with it" in capsys.readouterr().err
+    assert "holds a run, its last checkpoint is 00001; --resume goes on with it" in capsys.readouterr().err
     assert (tmp_path / "gen_00001.pth").read_bytes() == before
     other = tmp_path / "other.toml"
     other.write_text(config.read_text().replace("rate = 1e-4", "rate = 2e-4"), encoding="utf-8")
     assert main(["--config", str(other), "--out", str(tmp_path), "--resume", "--steps", "2"]) == 0
     assert "optimiser.rate was 0.0001, is 0.0002" in capsys.readouterr().err
+
+
+def test_a_run_is_not_begun_where_checkpoints_lie(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Saving would delete them as the oldest ones."""
+    from training.cli import main
+
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "gen_00050.pth").write_bytes(b"dear")
+    assert main(["--config", str(config), "--out", str(tmp_path / "runs"), "--steps", "1"]) == 2
+    assert "holds gen_00050.pth but no latest.ckpt; --out takes another folder" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["gen_00050.pth"]
 
 
 def test_the_help_is_there_without_pytorch() -> None:

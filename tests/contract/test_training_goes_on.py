@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,15 @@ import pytest
 from models._spec import Size
 from models.sttn import SPEC
 from runtime.errors import CheckpointError, InputError
-from tests.trained import CONFIG, HERE, Onlooker, WaveFeed, add_tiny_variant, train
+from tests.tables import rows_of
+from tests.trained import CONFIG, HERE, Onlooker, WaveFeed, add_tiny_variant, assert_equal, tables, train
 from training import checkpoints
 from training.cli import differences
+from training.distributed import World
 from training.log import Log
 from training.loop import Run, Setting
 from training.sample import Batch
+from training.schedule import Stretch
 from training.state import check_state, first_state, judged_alike
 
 
@@ -40,6 +44,29 @@ def test_held_out_clips_that_cannot_be_used_end_the_run_before_its_first_step(tm
     with pytest.raises(InputError, match="the sample takes 8 at 48x48"):
         run.go(6, lambda: False)
     assert onlooker.steps == []
+
+
+@dataclass
+class DryingFeed(WaveFeed):
+    """Gives out in the middle."""
+
+    def training(self, stretch: Stretch, world: World) -> Iterator[Batch]:
+        """See `Feed`."""
+        yield from islice(WaveFeed.training(self, stretch, world), 1)
+        raise InputError("50 samples in a row were broken")
+
+
+def test_when_the_samples_give_out_the_steps_done_are_saved(tmp_path: Path) -> None:
+    log = Log(tmp_path, 0, tensorboard=False)
+    seldom = replace(CONFIG, record=replace(CONFIG.record, checkpoint=1000, log=1000))
+    with pytest.raises(InputError, match="50 samples in a row were broken"):
+        Run(Setting(seldom, DryingFeed(), tmp_path, HERE, Onlooker()), first_state(seldom), log).go(6, lambda: False)
+    log.close()
+    assert checkpoints.read(tmp_path, SPEC, adversarial=True).step == 1
+    assert [row["step"] for row in rows_of(tmp_path / "log.csv")] == ["1"]
+    train(CONFIG, tmp_path, checkpoints.read(tmp_path, SPEC, adversarial=True), 6)
+    train(CONFIG, tmp_path / "alone", first_state(CONFIG), 6)
+    assert_equal(tables(tmp_path, 6), tables(tmp_path / "alone", 6))
 
 
 @pytest.mark.parametrize("change", ["network", "critic"])

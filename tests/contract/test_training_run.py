@@ -255,6 +255,13 @@ def test_half_precision_is_of_the_products_alone() -> None:
     torch.testing.assert_close(losses[1][:2], losses[0][:2], rtol=TOLERANCE["training step", "bf16"], atol=0)
 
 
+@pytest.mark.parametrize(("precision", "asked"), [("float32", "highest"), ("auto", "high")])
+def test_float32_is_not_rounded_to_tf32(precision: Literal["float32", "auto"], asked: str) -> None:
+    settle(replace(CONFIG, speed=replace(CONFIG.speed, precision=precision)), HERE)
+    assert torch.get_float32_matmul_precision() == asked
+    assert torch.backends.cudnn.allow_tf32 == (precision == "auto")
+
+
 def test_a_batch_that_processes_cannot_share_is_refused() -> None:
     with pytest.raises(UsageError, match=r"phases\.batch: found 1, wanted a multiple of the 2 processes"):
         settle(CONFIG, World(0, 2, torch.device("cpu")))

@@ -51,7 +51,7 @@ def test_rgb_is_the_formula_rounded(matrix: int, full: bool, bits: int, seed: in
     planes = random_planes(seed, bits)
     kr, kb = map(float, WEIGHTS[matrix])
     wanted = exact_rgb(planes, kr, kb, full, bits)
-    got = rgb_from_planes(planes, Colour(matrix, 2, 2, full), 100, bits)
+    got = rgb_from_planes(planes, Colour(matrix, 2, 2, full), (100, 100), bits)
     assert got.dtype == np.uint8
     assert np.abs(got - wanted).max() <= TOLERANCE["colour", "rgb"]
 
@@ -61,7 +61,7 @@ def test_sixteen_bit_rgb_is_the_formula_to_a_few_levels(matrix: int, full: bool,
     planes = random_planes(seed, bits)
     kr, kb = map(float, WEIGHTS[matrix])
     wanted = exact_rgb(planes, kr, kb, full, bits) * 257
-    got = rgb_from_planes(planes, Colour(matrix, 2, 2, full), 100, bits, peak=65535)
+    got = rgb_from_planes(planes, Colour(matrix, 2, 2, full), (100, 100), bits, peak=65535)
     assert got.dtype == np.uint16
     assert np.abs(got - wanted).max() <= TOLERANCE["colour", "rgb16"]
 
@@ -106,7 +106,7 @@ def test_rgb_survives_the_way_through_deep_samples(matrix: int, full: bool, seed
         for weights in (table.u, table.v)
     ]
     planes = tuple(plane.astype(np.uint16) for plane in (luma_from_rgb(red, green, blue, table), *chroma))
-    got = rgb_from_planes(planes, Colour(matrix, 2, 2, full), 100, 12)
+    got = rgb_from_planes(planes, Colour(matrix, 2, 2, full), (100, 100), 12)
     assert np.array_equal(got, np.stack([red, green, blue], axis=-1))
 
 
@@ -127,16 +127,17 @@ def test_rgb_is_near_what_libswscale_gives(matrix: int, full: bool) -> None:
         format="rgb24", src_colorspace=swscale_numbers[matrix], src_color_range=picture.color_range,
         dst_color_range=2, interpolation=0x40000 | 2, threads=1,
     )  # fmt: skip
-    got = rgb_from_planes(planes, Colour(matrix, 2, 2, full), 100, 8).astype(int)
+    got = rgb_from_planes(planes, Colour(matrix, 2, 2, full), (100, 100), 8).astype(int)
     assert np.abs(got - converted.to_ndarray()).max() <= TOLERANCE["colour", "libswscale"]
 
 
-def test_unspecified_material_is_taken_by_its_height() -> None:
-    assert [resolve_matrix(2, rows) for rows in (480, 719, 720, 1080)] == [6, 6, 1, 1]
-    assert resolve_matrix(9, 480) == 9
+def test_unspecified_material_is_taken_by_its_size() -> None:
+    sizes = ((720, 480), (720, 576), (1279, 576), (720, 577), (1280, 536), (1920, 1080), (720, 1280))
+    assert [resolve_matrix(2, *size) for size in sizes] == [6, 6, 6, 1, 1, 1, 1]
+    assert resolve_matrix(9, 720, 480) == 9
 
 
 @pytest.mark.parametrize("matrix", [8, 10, 11, 13, 14, 99])
 def test_matrices_that_are_no_weighted_sums_are_refused(matrix: int) -> None:
     with pytest.raises(InputError, match=f"colour matrix {matrix} "):
-        resolve_matrix(matrix, 1080)
+        resolve_matrix(matrix, 1920, 1080)

@@ -30,6 +30,10 @@ def test_clips_of_one_name_are_told_apart(clips: tuple[str, ...], names: tuple[s
     assert found == names
 
 
+def test_what_breaks_a_line_or_cannot_be_written_is_spelled_out() -> None:
+    assert names_of([Path("/a/two\nlines.mp4"), Path("/a/no\udcffletters.mp4")]) == ("two\\nlines", "no\\udcffletters")
+
+
 def test_names_are_never_the_same(tmp_path: Path) -> None:
     clips = [tmp_path / name for name in ("x.mp4", "x.mkv", "x.mp4.mp4", "a/x.mp4", "a/x.mkv")]
     assert len(set(names_of(clips))) == len(clips)

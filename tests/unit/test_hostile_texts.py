@@ -128,7 +128,8 @@ def test_the_ends_of_videos_names_may_be_in_capitals(tmp_path: Path) -> None:
 
 
 def test_a_mask_among_videos_is_no_clip_unless_it_is_asked_for(tmp_path: Path) -> None:
-    for name in ("a.mp4", "a_mask.mp4", "b_mask.mp4"):  # the last is nobody's
+    for name in ("a.mp4", "a_mask.mp4", "b_mask.mp4", "c.mp4", "c_mask.mp4"):  # b_mask is nobody's
         (tmp_path / name).write_text(name)
-    assert [clip.path.name for clip in find_clips([tmp_path])] == ["a.mp4", "b_mask.mp4"]
+    (tmp_path / "c_mask.png").write_text("which a run would take")
+    assert [clip.path.name for clip in find_clips([tmp_path])] == ["a.mp4", "b_mask.mp4", "c.mp4"]
     assert [clip.path.name for clip in find_clips([tmp_path / "a_mask.mp4"])] == ["a_mask.mp4"]

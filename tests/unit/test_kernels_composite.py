@@ -83,7 +83,7 @@ def by_reference(frame: Frame, given: tuple[Patch, ...], feather: int) -> list[n
 
 
 def table_of(frame: Frame, peak: int) -> FromRgb:
-    matrix = resolve_matrix(frame.colour.matrix, frame.height)
+    matrix = resolve_matrix(frame.colour.matrix, frame.width, frame.height)
     table = from_rgb_table(matrix, frame.colour.full_range, frame.layout.bits)
     return FromRgb(table.shift, table.scale.black, table.scale.neutral, peak, table.luma, table.u, table.v)
 

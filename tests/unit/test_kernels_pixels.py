@@ -70,7 +70,7 @@ def by_reference(frame: Frame, output: Output) -> Tensor:
 
 
 def table_of(frame: Frame) -> ToRgb:
-    matrix = resolve_matrix(frame.colour.matrix, frame.height)
+    matrix = resolve_matrix(frame.colour.matrix, frame.width, frame.height)
     table = to_rgb_table(matrix, frame.colour.full_range, frame.layout.bits)
     black, neutral = table.scale.black, table.scale.neutral
     return ToRgb(table.shift, black, neutral, table.luma, table.red_v, table.green_u, table.green_v, table.blue_u)

@@ -37,7 +37,7 @@ def test_deep_rgb_is_taken_to_eight_bits_before_the_resize() -> None:
 def test_every_plane_is_resized_before_the_colour_conversion(layout: Layout) -> None:
     frame = random_frame(layout, 64, 36)
     planes = tuple(resize_plane(plane, 48, 24, layout.bits) for plane in frame.planes)
-    assert np.array_equal(shrink(frame, whole(frame), RULE), rgb_from_planes(planes, BT601, 36, layout.bits))
+    assert np.array_equal(shrink(frame, whole(frame), RULE), rgb_from_planes(planes, BT601, (64, 36), layout.bits))
 
 
 def test_a_grey_frame_has_three_equal_channels() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from functools import reduce
 from pathlib import Path
 
@@ -122,6 +124,15 @@ def squared_error(magnitudes: Values, level: float) -> float:
     return float(((rounded - magnitudes) ** 2).sum())
 
 
+@pytest.mark.parametrize("rule", RULES)
+def test_a_channel_too_faint_for_the_grid_is_not_clipped(rule: str) -> None:
+    values = noise(2, 2, 5000)
+    values[:, 1] *= np.float32(2.0**-13)
+    peak = float(np.abs(values[:, 1]).max())
+    _, channels = observed("encoder", "x", values).thresholds(rule)
+    assert channels[1] == pytest.approx(peak, rel=TOLERANCE["ranges", "peak"])
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_what_is_no_finite_number_is_refused(bad: float) -> None:
     values = noise(2, 3, 4)
@@ -155,6 +166,37 @@ def test_a_file_that_is_no_table_is_one_line(text: str, told: str, tmp_path: Pat
         read_table(path)
     assert str(failure.value).startswith(str(path))
     assert "\n" not in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (r'"top": \d+', '"top": 2000', "values up to octave 2000"),
+        (r'"top": \d+', '"top": -5', "values up to octave -5"),
+        (r'"whole": \[\d+', f'"whole": [{2**70}', "counts that count nothing"),
+        (r'"whole": \[\d+', '"whole": [-1', "counts that count nothing"),
+        (r'"low": \[[^,]+', '"low": [9e9', "a least value above its largest"),
+        (r'"low": \[[^,]+', '"low": [1e39', "a least value above its largest"),
+    ],
+)
+def test_a_table_that_cannot_have_been_counted_is_refused(before: str, after: str, told: str, tmp_path: Path) -> None:
+    path = tmp_path / "ranges.json"
+    text = to_json(table("a", noise(1, 2, 3)))
+    changed = re.sub(before, after, text, count=1)
+    assert changed != text
+    path.write_text(changed, encoding="utf-8")
+    with pytest.raises(UsageError, match=f"tensor 'tensor0' has {told}; calibrate again") as failure:
+        read_table(path)
+    assert "\n" not in str(failure.value)
+
+
+def test_a_table_that_says_something_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ranges.json"
+    document = json.loads(to_json(table("a", noise(1, 2, 3))))
+    for part, told in (("tensors", "tensor 'tensor0' of stage 'encoder'"), ("clips", "clip a, ")):
+        path.write_text(json.dumps({**document, part: document[part] * 2}), encoding="utf-8")
+        with pytest.raises(UsageError, match=f"{told}.*stands there 2 times"):
+            read_table(path)
 
 
 def test_a_table_with_counts_missing_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from models._spec import Size
 from runtime.errors import InputError
@@ -89,6 +91,23 @@ def _encrypted(path: Path) -> None:
     path.write_bytes(content)
 
 
+def _with_a_name_of_no_letters(path: Path) -> None:
+    """Its local header says that its name is UTF-8, which it is not; the list of members is as before."""
+    content = bytearray(write_zip(path, members_of(moving_pictures(4, WIDTH, HEIGHT))).read_bytes())
+    place = content.index(b"PK\3\4")
+    content[place + 7] |= 0x08
+    content[place + 30] = 0xFF
+    path.write_bytes(content)
+
+
+def _with_broken_lzma(path: Path) -> None:
+    members = members_of(moving_pictures(4, WIDTH, HEIGHT))
+    content = bytearray(write_zip(path, members, zipfile.ZIP_LZMA).read_bytes())
+    place = content.index(b"00002.png") + len(b"00002.png")
+    content[place + 4 : place + 9] = b"\xff" * 5  # its properties
+    path.write_bytes(content)
+
+
 BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "broken frame": (_with_broken_frame, r"00002.jpg: no picture that decodes \((?i:.*truncated)"),
     "flipped bits": (_with_flipped_bits, r"00002.png: cannot be unpacked \(Bad CRC-32"),
@@ -107,6 +126,9 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "no zip": (lambda path: path.write_bytes(b"hello" * 100), r"no zip that can be read"),
     "zip cut short": (_cut_short, r"no zip that can be read"),
     "missing": (lambda path: path.unlink(), r"is not there"),
+    "name of no letters": (_with_a_name_of_no_letters, r"00000.png: cannot be unpacked \(.*codec"),
+    "broken lzma": (_with_broken_lzma, r"00002.png: cannot be unpacked"),
+    "another kind": (_holding("00003.png", encoded(grey(8, 8), "EPS")), r"00003.png: no picture that decodes"),
     "encrypted": (_encrypted, r"cannot be unpacked \(.*encrypted"),
 }
 
@@ -123,6 +145,26 @@ def test_a_bad_clip_is_skipped_and_counted_in_one_line(kind: str, tmp_path: Path
         assert re.search(line, text)
         assert one_line(text)
         assert text.startswith(str(tmp_path / "mine" / "JPEGImages" / "bad.zip"))
+
+
+def test_pictures_whose_numbers_are_not_padded_come_in_order(tmp_path: Path) -> None:
+    pictures = moving_pictures(12, WIDTH, HEIGHT)
+    names = [f"{index}.png" for index in range(12)]
+    path = write_zip(tmp_path / "walk.zip", dict(zip(names, map(encoded, pictures), strict=True)))
+    archive = open_archive(path, 12)
+    with archive.file:
+        assert [member.filename for member in archive.members] == names
+        assert np.array_equal(np.asarray(archive.picture(10)), pictures[10])
+
+
+def test_a_grey_picture_of_16_bits_keeps_its_upper_byte(tmp_path: Path) -> None:
+    levels = np.arange(0, 65536, 13).astype(np.uint16)[:5000].reshape(50, 100)
+    content = io.BytesIO()
+    Image.fromarray(levels).save(content, "PNG")
+    archive = open_archive(write_zip(tmp_path / "deep.zip", {"00000.png": content.getvalue()}), 1)
+    with archive.file:
+        shown = np.asarray(archive.picture(0))
+    assert np.array_equal(shown, np.repeat((levels >> 8).astype(np.uint8)[..., None], 3, axis=2))
 
 
 def test_a_clip_shorter_than_the_sample_is_skipped_and_counted(tmp_path: Path) -> None:

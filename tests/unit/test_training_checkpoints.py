@@ -68,7 +68,10 @@ def test_what_was_saved_is_what_is_read(tmp_path: Path, state: State) -> None:
 
 
 def test_what_the_published_program_wrote_is_gone_on_with(tmp_path: Path, state: State) -> None:
-    """Its files lack the average and our keys, and its optimiser's table is another Adam's, older and shorter."""
+    """Its files lack the average and our keys, and its optimiser's table is another Adam's, older and shorter.
+
+    They are numbered by the iteration over `save_freq`, 10,000 in its configurations.
+    """
     adam = state.generator_optimiser
     assert adam is not None
     (tmp_path / "latest.ckpt").write_text("00001")
@@ -80,13 +83,17 @@ def test_what_the_published_program_wrote_is_gone_on_with(tmp_path: Path, state:
     critic = state.discriminator_optimiser
     assert critic is not None
     old_critic = {"state": critic["state"], "param_groups": [{**group, "params": critic["param_groups"][0]["params"]}]}
-    torch.save({"epoch": 2, "iteration": 1, "optimG": old, "optimD": old_critic}, tmp_path / "opt_00001.pth")
+    torch.save({"epoch": 2, "iteration": 10_000, "optimG": old, "optimD": old_critic}, tmp_path / "opt_00001.pth")
     found = checkpoints.read(tmp_path, SPEC, adversarial=True)
+    assert found.step == 10_000
     torch.testing.assert_close(found.average, found.generator, rtol=0, atol=0)
     (stretch, *_) = stretches(CONFIG.phases, 1, 2)
     trainer = Trainer(CONFIG, stretch.phase, HERE, found)
     assert bool(torch.isfinite(trainer.step(next(WaveFeed().training(stretch, HERE)), 1e-3)).all())
-    assert trainer.done == 2
+    assert trainer.done == 10_001
+    checkpoints.save(tmp_path, trainer.state(), "tiny", epoch=2, keep=1)
+    assert checkpoints.latest(tmp_path) == 10_001
+    assert {"gen_00001.pth", "gen_10001.pth"} <= set(files(tmp_path)), "what the other program wrote is not ours"
 
 
 def test_the_last_ones_are_kept_and_the_best(tmp_path: Path, state: State) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Generator
@@ -16,7 +17,7 @@ import pytest
 import torch
 
 from models._spec import Size
-from runtime.errors import InputError, UsageError
+from runtime.errors import InputError, UsageError, VidmendError
 from tests.archives import one_line, write_set
 from tests.tolerances import TOLERANCE
 from training.archive import read_clips
@@ -65,11 +66,20 @@ class Flat:
 
 @dataclass(frozen=True)
 class Telling(Flat):
-    """White where the process ignores Ctrl-C, else black."""
+    """White where the process ignores Ctrl-C and a polite kill, else black."""
 
     def draw(self, generator: np.random.Generator, frames: int, size: Size) -> Drawn:
-        level = 255 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN else 0
+        ignored = [signal.getsignal(number) is signal.SIG_IGN for number in (signal.SIGINT, signal.SIGTERM)]
+        level = 255 if all(ignored) else 0
         return Flat(level).draw(generator, frames, size)
+
+
+class Dying(Flat):
+    """Is gone as if killed for its memory."""
+
+    def draw(self, generator: np.random.Generator, frames: int, size: Size) -> Drawn:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return Flat(0).draw(generator, frames, size)
 
 
 def test_a_sample_is_a_function_of_seed_and_number(samples: Samples, tmp_path: Path) -> None:
@@ -196,6 +206,13 @@ def test_a_worker_leaves_ctrl_c_to_the_run() -> None:
     samples = Samples([Weighted(Telling(0), 1)], SIZE, 1, seed=0)
     assert first(1, batches(samples, 0, 1, workers=1))[0].frames.min() == 1
     assert first(1, batches(samples, 0, 1, workers=0))[0].frames.max() == -1
+
+
+def test_a_worker_that_is_gone_costs_one_line() -> None:
+    samples = Samples([Weighted(Dying(0), 1)], SIZE, 1, seed=0)
+    with pytest.raises(VidmendError, match=r"a process that reads ahead is gone \(.*\); go on from the last") as caught:
+        first(1, batches(samples, 0, 1, workers=1))
+    assert one_line(str(caught.value))
 
 
 @pytest.mark.parametrize("workers", [0, 2])

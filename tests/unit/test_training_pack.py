@@ -120,6 +120,37 @@ def test_youtube_vos_is_packed_by_its_folders(tmp_path: Path, capsys: pytest.Cap
     assert lengths_in(tmp_path / "out", "test") == {"0070461469": 2}
 
 
+def test_of_youtube_vos_every_frame_is_packed_where_it_is_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`train` has every fifth; STTN's own lists are of all."""
+    write_pictures(tmp_path / "yv" / "train" / "JPEGImages" / "003234408d", 2)
+    write_pictures(tmp_path / "yv" / "train_all_frames" / "JPEGImages" / "003234408d", 7)
+    assert run(capsys, tmp_path / "out", tmp_path / "yv")[0] == 0
+    assert lengths_in(tmp_path / "out") == {"003234408d": 7}
+
+
+def test_a_name_that_is_packed_is_one_that_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = "Screen Recording 3.01.22\u202fPM"  # as macOS calls them
+    write_pictures(tmp_path / name, 2)
+    write_pictures(tmp_path / "walk", 2)
+    assert run(capsys, tmp_path / "out", tmp_path / name)[0] == 0
+    assert run(capsys, tmp_path / "out", tmp_path / "walk")[0] == 0
+    assert dict(read_clips(tmp_path, "out", "train").lengths) == {name: 2, "walk": 2}
+
+
+@pytest.mark.parametrize("name", ["C:walk", "a\\b", "two\nlines", "no\udcffletters"])
+def test_a_name_that_no_list_can_hold_is_refused_before_anything_is_packed(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_pictures(tmp_path / name, 2)
+    code, _, said = run(capsys, tmp_path / "out", tmp_path / name)
+    assert code == 2
+    assert said.endswith("in a data set; rename it\n")
+    assert said.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
 def test_pictures_come_in_the_order_of_their_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pictures = moving_pictures(3, 48, 32)
     (tmp_path / "walk").mkdir()

@@ -47,10 +47,12 @@ class World:
 def joined(device: str) -> Generator[World, None, None]:
     """Join the processes that torchrun started, by its environment; `device` is auto, cpu, cuda or cuda:N.
 
-    Raises `UsageError` when the device is not there.
+    Raises `UsageError` when the device is not there, or is one GPU and the processes are several.
     """
     size, rank, local = (int(os.environ.get(name, default)) for name, default in _TORCHRUN)
     name = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    if size > 1 and name.startswith("cuda:"):
+        raise UsageError(f"--device {device}: one GPU for all {size} processes; --device cuda gives each its own")
     if name == "cuda" and size > 1:
         name = f"cuda:{local}"
     try:

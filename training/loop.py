@@ -106,7 +106,8 @@ class Run:
                 self._enter(tally.entry(trainer.done, stretch, now))
             if _due(trainer.done, config.record.sheet):
                 self._show(trainer, stretch, batch)
-            if _due(trainer.done, config.validation.every):
+            every = config.validation.every
+            if _due(trainer.done, every) or (every and trainer.done == config.steps):
                 self._validate(trainer)
             if _due(trainer.done, config.record.checkpoint):
                 self._save(trainer)

@@ -11,12 +11,12 @@ import pytest
 
 from models._spec import Size
 from models.sttn import SPEC
-from runtime.errors import CheckpointError, InputError
+from runtime.errors import CheckpointError, InputError, UsageError
 from tests.tables import rows_of
 from tests.trained import CONFIG, HERE, Onlooker, WaveFeed, add_tiny_variant, assert_equal, tables, train
 from training import checkpoints
 from training.cli import differences
-from training.distributed import World
+from training.distributed import World, joined
 from training.log import Log
 from training.loop import Run, Setting
 from training.sample import Batch
@@ -67,6 +67,19 @@ def test_when_the_samples_give_out_the_steps_done_are_saved(tmp_path: Path) -> N
     train(CONFIG, tmp_path, checkpoints.read(tmp_path, SPEC, adversarial=True), 6)
     train(CONFIG, tmp_path / "alone", first_state(CONFIG), 6)
     assert_equal(tables(tmp_path, 6), tables(tmp_path / "alone", 6))
+
+
+def test_the_last_step_is_validated_in_any_case(tmp_path: Path) -> None:
+    config = replace(CONFIG, validation=replace(CONFIG.validation, every=4))
+    train(config, tmp_path, first_state(config), 6)
+    assert [row["step"] for row in rows_of(tmp_path / "validation.csv")] == ["4", "6"]
+
+
+def test_several_processes_are_not_given_one_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    told = r"^--device cuda:0: one GPU for all 2 processes; --device cuda gives each"
+    with pytest.raises(UsageError, match=told), joined("cuda:0"):
+        pytest.fail("they went on")
 
 
 @pytest.mark.parametrize("change", ["network", "critic"])

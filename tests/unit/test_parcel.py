@@ -76,9 +76,9 @@ def shifts(layout: Layout) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return (0, across, across), (0, down, down)
 
 
-@pytest.mark.parametrize(("rows", "matrix"), [(718, 6), (720, 1)])
-def test_an_untagged_part_has_the_matrix_of_its_frame(rows: int, matrix: int) -> None:
-    frame = random_frame(Layout("yuv", 8, 1, 1), 8, rows, colour=Colour(2, 2, 2, full_range=False))
+@pytest.mark.parametrize(("columns", "rows", "matrix"), [(8, 576, 6), (8, 578, 1), (1280, 20, 1)])
+def test_an_untagged_part_has_the_matrix_of_its_frame(columns: int, rows: int, matrix: int) -> None:
+    frame = random_frame(Layout("yuv", 8, 1, 1), columns, rows, colour=Colour(2, 2, 2, full_range=False))
     picture = pack(frame, [Area(2, 4, 8, 20)], Parcel()).picture(0, 1000)
     assert picture.colour.matrix == matrix
     assert [(s.address, s.pitch, s.columns, s.rows) for s in picture.surfaces] == [

@@ -8,10 +8,9 @@ however many clips there are.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,6 @@ from runtime.device import HostArray, Memory, Stream, host_array
 from runtime.engines import Machine
 from runtime.errors import ExportError, UsageError
 from runtime.frame import RGB, Hole
-from runtime.masks import find_mask_beside
 from runtime.program import Backend, Precision, Program, Request, Tensors
 from runtime.progress import Progress
 from runtime.session import Session, Settings
@@ -63,14 +61,8 @@ def find_clips(paths: Sequence[Path]) -> tuple[Clip, ...]:
 
 def _videos_in(folder: Path) -> list[Path]:
     videos = sorted(item for item in folder.iterdir() if item.suffix.lower() in VIDEOS)
-    names = {video.stem for video in videos}
-    masks = {find_mask_beside(video) for video in videos}
-    # also a video of masks beside which a picture is preferred
-    return [video for video in videos if video not in masks and not _is_of_another(video.stem, names)]
-
-
-def _is_of_another(stem: str, names: Collection[str]) -> bool:
-    return stem.endswith("_mask") and stem.removesuffix("_mask") in names
+    masks = {f"{video.stem}_mask" for video in videos}
+    return [video for video in videos if video.stem not in masks]
 
 
 def refuse_shared(calibration: Sequence[str], holdout: Sequence[Clip]) -> None:
@@ -101,8 +93,10 @@ def observe(
             progress(f"calibrating on {clip.path.name}", number, len(clips))
             tally.clip = clip.path.name
             pictures, holes = holed_clip(clip.path, tapped, frames)
-            whole = _whole_window(list(zip(pictures, holes, strict=True)), tapped)
-            deque(network(*map(list, zip(*whole, strict=True))), maxlen=0)
+            # A short clip begins again in a window of fixed length: what stands in for a frame is no value of any.
+            shown = frames if tapped.manifest.schedule.fixed else len(pictures)
+            order = [number % len(pictures) for number in range(shown)]
+            deque(network([pictures[index] for index in order], [holes[index] for index in order]), maxlen=0)
             records.append(ClipRecord(clip.path.name, clip.sha256, len(pictures)))
     ranges = tuple(tally.ranges[key] for key in sorted(tally.ranges))
     return RangeTable(graphs, tuple(sorted(records, key=lambda record: (record.sha256, record.name))), ranges)
@@ -113,14 +107,6 @@ def holed_clip(path: Path, bundle: Bundle, frames: int) -> tuple[list[RGB], list
     rule = bundle.manifest.pixels
     pictures = read_clip(path, (rule.width, rule.height), frames)
     return pictures, holes_of("random", Wanted(path, path, len(pictures), rule.width, rule.height, SEED))
-
-
-def _whole_window(frames: list[tuple[RGB, Hole]], tapped: Bundle) -> list[tuple[RGB, Hole]]:
-    """The clip, begun again until it fills a window of fixed length: what stands in for a frame is no value of any."""
-    rule = tapped.manifest.schedule
-    if not rule.fixed:
-        return frames
-    return list(islice(cycle(frames), max(len(frames), rule.targets + rule.references)))
 
 
 def _frames(tapped: Bundle) -> int:

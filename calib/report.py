@@ -108,8 +108,10 @@ def _pictures(evidence: Evidence) -> Iterable[Node]:
 
 
 def _islands(evidence: Evidence) -> Iterable[Node]:
-    lost = [f"{trial.drop_db:+.3f} dB" if math.isfinite(trial.drop_db) else "all" for trial in evidence.trials]
-    rows = [(str(len(trial.kept)), text) for trial, text in zip(evidence.trials, lost, strict=True)]
+    rows = [
+        (str(len(trial.kept)), f"{trial.drop_db:+.3f} dB" if math.isfinite(trial.drop_db) else "all")
+        for trial in evidence.trials
+    ]
     text = f"Layers are kept, the costliest first, until the hold-out loses at most {evidence.budget_db:g} dB."
     yield node("p", {}, text)
     yield _table("facts", ("layers in float32", "lost on the hold-out"), rows)

@@ -95,7 +95,7 @@ def add_int8(opened: Bundle, order: Order, say: Say) -> tuple[Bundle, Evidence]:
     Raises `ExportError` when that takes all of them.
     """
     graphs = {stage.name: graph_of(opened, stage) for stage in opened.manifest.stages}
-    table = _table(opened, graphs, order, say)
+    table = _table(opened, graphs, order.tables, order.clips, say)
     (opened.root / RANGES).write_text(to_json(table), encoding="utf-8")
     say(f"comparing layers on {order.sample.name}")
     samples = samples_of(opened, graphs, order.sample)
@@ -154,7 +154,7 @@ def quantise_all(opened: Bundle, clips: Sequence[Clip], say: Say) -> Bundle:
     Nobody has measured what such a bundle loses.
     """
     graphs = {stage.name: graph_of(opened, stage) for stage in opened.manifest.stages}
-    table = _table(opened, graphs, Order({}, tuple(clips), (), math.inf, clips[0].path), say)
+    table = _table(opened, graphs, {}, clips, say)
     (opened.root / RANGES).write_text(to_json(table), encoding="utf-8")
     samples = samples_of(opened, graphs, clips[0].path)
     return _narrowed(opened, samples, table, dict.fromkeys(graphs, "min-max"), ())
@@ -167,17 +167,23 @@ def graph_of(opened: Bundle, stage: StageSpec) -> ModelProto:
     return graph
 
 
-def _table(opened: Bundle, graphs: Mapping[str, ModelProto], order: Order, say: Say) -> RangeTable:
+def _table(
+    opened: Bundle,
+    graphs: Mapping[str, ModelProto],
+    earlier: Mapping[Path, RangeTable],
+    clips: Sequence[Clip],
+    say: Say,
+) -> RangeTable:
     """The ranges from earlier tables and the clips together."""
     hashes = {stage.name: stage.files["onnx"].sha256 for stage in opened.manifest.stages}
-    for path, table in order.tables.items():
+    for path, table in earlier.items():
         if dict(table.graphs) != hashes:
             raise UsageError(f"{path}: ranges of other graphs than {opened.root} has; calibrate on clips again")
-    tables = [*order.tables.values()]
-    if order.clips:
+    tables = [*earlier.values()]
+    if clips:
         with tempfile.TemporaryDirectory() as folder:
             source = tapped(opened, graphs, Path(folder))
-            tables.append(observe(source, order.clips, backends.able(OBSERVER), hashes, _spoken(say)))
+            tables.append(observe(source, clips, backends.able(OBSERVER), hashes, _spoken(say)))
     return reduce(merge, tables)
 
 

@@ -75,9 +75,9 @@ def save_best(folder: Path, average: Mapping[str, Tensor], variant: str) -> None
     _write_all({folder / BEST: _serialised(_weights(average, variant))})
 
 
-def numbered(folder: Path) -> list[Path]:
-    """The files of checkpoints in `folder`, complete or not, by name; empty where there is no such folder."""
-    return sorted(path for path in folder.glob("*_*.pth") if _NUMBERED.fullmatch(path.name))
+def numbered(folder: Path) -> list[tuple[int, Path]]:
+    """The files of checkpoints in `folder` by number, complete or not; empty where there is no such folder."""
+    return sorted((int(match[2]), path) for path in folder.glob("*.pth") if (match := _NUMBERED.fullmatch(path.name)))
 
 
 def read(folder: Path, spec: ModelSpec, *, adversarial: bool) -> State:
@@ -153,9 +153,9 @@ def _forget(folder: Path, newest: int, keep: int) -> None:
 
     One without an average is the published program's, and not ours to delete.
     """
-    found = [(int(path.stem.partition("_")[2]), path) for path in numbered(folder)]
-    ours = {path for _, path in found}
+    found = numbered(folder)
+    ours = {step for step, path in found if path == _path(folder, "ema", step)}
     kept = sorted({step for step, _ in found if step <= newest})[-keep:]
     for step, path in found:
-        if step > newest or (step not in kept and _path(folder, "ema", step) in ours):
+        if step > newest or (step in ours and step not in kept):
             path.unlink(missing_ok=True)

@@ -147,7 +147,8 @@ def _state(config: Config, folder: Path, *, resume: bool) -> State:
             f"another folder"
         )
     if stray := checkpoints.numbered(folder):  # which saving would delete in time
+        name = stray[0][1].name
         raise UsageError(
-            f"{folder}: holds {stray[0].name} but no {checkpoints.LATEST}; --out takes another folder, or move it away"
+            f"{folder}: holds {name} but no {checkpoints.LATEST}; --out takes another folder, or move it away"
         )
     return first_state(config)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from runtime._report.markup import visible
 from runtime.errors import UsageError
 
 
@@ -19,12 +20,7 @@ def names_of(clips: Sequence[Path]) -> tuple[str, ...]:
             raise UsageError(f"{clips[index]}: is named twice; name every clip once")
     names = [_name(path, [other for other in paths if other.stem == path.stem]) for path in paths]
     # A file may be called as another one and its suffix together.
-    return tuple(map(_on_one_line, names if len(set(names)) == len(names) else map(str, paths)))
-
-
-def _on_one_line(name: str) -> str:
-    """`name` with what cannot be written in a table, or would break its line, as Python writes it."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)
+    return tuple(map(visible, names if len(set(names)) == len(names) else map(str, paths)))
 
 
 def _name(path: Path, alike: Sequence[Path]) -> str:

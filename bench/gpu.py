@@ -71,10 +71,11 @@ def _done(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     if options.dry_run:
         print("\n".join([describe(machine), *(_planned(step) for step in steps)]))
         return 0
+    logs = _made(request.work / "logs")
     outcomes: list[Outcome] = []
     interrupted = False
     try:
-        for outcome in run_all(steps, ROOT, request.work / "logs", _say):
+        for outcome in run_all(steps, ROOT, logs, _say):
             outcomes.append(outcome)  # noqa: PERF402 - extend promises nothing of what came before an interruption
     except KeyboardInterrupt:
         interrupted = True
@@ -101,6 +102,14 @@ def _request(options: argparse.Namespace) -> Request:
         prepare=options.prepare is not None,
         only=tuple(filter(None, options.only.split(","))),
     )
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be made ({error.strerror}); name another --work") from None
+    return folder
 
 
 def _kept(path: Path, machine: Machine, outcomes: Sequence[Outcome]) -> bool:

@@ -226,9 +226,13 @@ def _set_crop(record: Struct, crop: Crop) -> None:
     record["turns"] = crop.turns
 
 
+def _matrix(picture: Picture) -> int:
+    luma = picture.surfaces[0]
+    return resolve_matrix(picture.colour.matrix, luma.columns, luma.rows)
+
+
 def _to_rgb(picture: Picture) -> ToRgb:
-    matrix = resolve_matrix(picture.colour.matrix, picture.surfaces[0].columns, picture.surfaces[0].rows)
-    table = to_rgb_table(matrix, picture.colour.full_range, picture.layout.bits)
+    table = to_rgb_table(_matrix(picture), picture.colour.full_range, picture.layout.bits)
     scale = table.scale
     return ToRgb(
         table.shift, scale.black, scale.neutral, table.luma, table.red_v, table.green_u, table.green_v, table.blue_u
@@ -240,7 +244,6 @@ def _from_rgb(picture: Picture) -> FromRgb:
     if picture.layout.family == "rgb":
         peak, none = scale_of(bits, full_range=True).peak, (0, 0, 0)
         return FromRgb(0, 0, 0, peak, none, none, none)
-    matrix = resolve_matrix(picture.colour.matrix, picture.surfaces[0].columns, picture.surfaces[0].rows)
-    table = from_rgb_table(matrix, picture.colour.full_range, bits)
+    table = from_rgb_table(_matrix(picture), picture.colour.full_range, bits)
     scale = table.scale
     return FromRgb(table.shift, scale.black, scale.neutral, scale.peak, table.luma, table.u, table.v)

@@ -51,3 +51,13 @@ def test_what_was_measured_before_an_interruption_is_shown_and_kept(
     assert "frames a second 5" in told.out
     assert told.err == "bench.gpu: interrupted; what is finished is kept\n"
     assert [(row["figure"], row["value"]) for row in rows_of(results)] == [(SPEED, "5")]
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "made").write_text("a file")
+    assert gpu.main([*command, str(tmp_path / "gpu.csv")], {}) == 2
+    assert capsys.readouterr().err == (
+        f"bench.gpu: {tmp_path / 'made' / 'logs'}: cannot be made (Not a directory); name another --work\n"
+    )

@@ -126,7 +126,9 @@ def differences(before: Mapping[str, str] | None, now: Mapping[str, str], plain:
     """
     if before is None:
         return ""
-    before = {**{key: text for key, text in plain.items() if key in now}, **before}
+    listed = {key.rpartition("]")[0] for key in before}  # a phase that is new has been nothing before
+    known = {key: text for key, text in plain.items() if key in now and key.rpartition("]")[0] in listed}
+    before = {**known, **before}
     keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     return ", ".join(f"{key} was {before.get(key, 'not there')}, is {now.get(key, 'not there')}" for key in keys)
 

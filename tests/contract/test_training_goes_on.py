@@ -16,6 +16,7 @@ from tests.tables import rows_of
 from tests.trained import CONFIG, HERE, Onlooker, WaveFeed, add_tiny_variant, assert_equal, tables, train
 from training import checkpoints
 from training.cli import differences
+from training.config import Phase
 from training.distributed import World, joined
 from training.log import Log
 from training.loop import Run, Setting
@@ -114,3 +115,10 @@ def test_a_key_that_an_earlier_program_did_not_know_is_no_difference() -> None:
     assert differences(before, now, plain) == ""
     assert differences(None, now, plain) == ""
     assert differences(before, forced, plain) == "phases[0].forcing was 0.0, is 0.5"
+
+
+def test_a_phase_that_is_new_was_nothing_before() -> None:
+    longer = replace(CONFIG, phases=(*CONFIG.phases, Phase(7, Size(96, 96))))
+    said = differences(CONFIG.described(), longer.described(), longer.plain().described())
+    assert said.startswith("phases[2].steps was not there, is 7, phases[2].size was not there, is 96x96, ")
+    assert said.count("phases[2].") == said.count(" was not there, ") == said.count(" was ")

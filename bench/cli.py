@@ -93,8 +93,9 @@ def main(arguments: Sequence[str]) -> int:
     if arguments and arguments[0] in _OTHERS:
         return import_module(f"bench.{arguments[0]}").main(arguments[1:])
     options = build_parser().parse_args(arguments)
+    names = options.rows.split(",")
     try:
-        _check(options.csv, options.rows.split(","))
+        _check(options.csv, names)
     except UsageError as error:
         print(f"bench.py: {error}", file=sys.stderr)
         return error.exit_code
@@ -103,7 +104,7 @@ def main(arguments: Sequence[str]) -> int:
     outcomes: dict[str, Outcome] = {}
     with tempfile.TemporaryDirectory(prefix="vidmend-bench-") as folder, console.status("") as status:
         status.update("making the clip and exporting the network")
-        rows = _rows(options.rows.split(","), Path(folder), spec, options.variant, options.frames)
+        rows = _rows(names, Path(folder), spec, options.variant, options.frames)
         for row in rows:
             status.update(f"measuring {row.name}")
             outcomes[row.name] = run_in_child(row)

@@ -141,8 +141,8 @@ def _unaffordable(trials: Sequence[Trial], allowed_db: float) -> ExportError:
 def _forget_others(narrow: Bundle) -> None:
     """Delete graphs of earlier trials that this one has no use for: nobody has measured them."""
     stages = narrow.manifest.stages
-    parts = [typed for stage in stages if stage.part for typed in stage.part.typed]
-    named = {typed.file.path for typed in (*(typed for stage in stages for typed in stage.typed), *parts)}
+    owners = (*stages, *(stage.part for stage in stages if stage.part))
+    named = {typed.file.path for owner in owners for typed in owner.typed}
     for path in narrow.root.glob("*.int8.onnx"):
         if path.name not in named:
             path.unlink()

@@ -24,7 +24,7 @@ examples:
   python export.py weights.pth --variant official --size 864x480 --out bundles/large
   python export.py weights.pth --variant official --frames 11+5  a transformer of exactly 16 frames
   python export.py weights.pth --variant official --dry-run      check the checkpoint, write nothing
-  python export.py --triton models --bundle bundles/large        a model repository of Triton, from a bundle
+  python export.py --triton triton-models --bundle bundles/large a model repository of Triton, from a bundle
   python export.py --int8 --calib clips/ --holdout others/       int8, within 0.1 dB on clips that it has not seen
 
 Then: python infer.py VIDEO --mask M --bundle bundles/MODEL-official

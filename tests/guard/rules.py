@@ -114,9 +114,9 @@ def leaves_vendors_to_their_files(source: Source) -> Iterator[str]:
 
 
 def knows_no_network_by_name(source: Source) -> Iterator[str]:
-    """No name or text of the code is a network's, outside models/, assets/, bench/ and runtime/bundle.py's DEFAULT.
+    """No name or text of the code is a network's, outside four folders and runtime/bundle.py's DEFAULT.
 
-    Comments and docstrings may cite one as their source; bench/ measures what it likes, and nothing imports it.
+    Comments and docstrings may cite one as their source; bench/ and training/ take them by name, and are not imported.
     """
     if source.path.startswith(("models/", "assets/", "bench/", "training/")):
         return

@@ -36,7 +36,7 @@ from training.forcing import forced
 from training.growth import first_blocks
 from training.guidance import Guide, divergence
 from training.losses import composite
-from training.sample import Batch, Sample, batched
+from training.sample import Sample, batched
 from training.sheet import levels
 
 _NETWORK = "sttn"
@@ -48,7 +48,8 @@ class Clip:
     """Some frames of a clip and what is hidden of them."""
 
     sample: Sample
-    batch: Batch
+    frames: Tensor  # of a batch of this clip alone
+    masks: Tensor
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"bench.looking: {error}", file=sys.stderr)
         return error.exit_code
     with torch.inference_mode():
-        _print_table(np.mean([_looked(network, clip.batch) for clip in clips], axis=0), network)
+        _print_table(np.mean([_looked(network, clip) for clip in clips], axis=0), network)
         _print_worth(network, clips)
     return 0
 
@@ -87,12 +88,12 @@ def _read(clip: Path, lender: Path, size: Size, options: argparse.Namespace) -> 
     pictures = read_clip(clip, (size.width, size.height), options.frames * options.apart)
     holes = holes_of(options.masks, Wanted(clip, lender, len(pictures), size.width, size.height, seed=0))
     sample = Sample(np.stack(pictures[:: options.apart]), np.stack(holes[:: options.apart]), ())
-    return Clip(sample, batched([sample]))
+    return Clip(sample, *batched([sample]).on(torch.device("cpu")))
 
 
-def _looked(network: Sttn, batch: Batch) -> list[list[float]]:
+def _looked(network: Sttn, clip: Clip) -> list[list[float]]:
     """`_MEASURES` of each block's heads, in order."""
-    frames, masks = batch.frames, batch.masks
+    frames, masks = clip.frames, clip.masks
     guide = Guide(network)
     network(frames * (1 - masks), masks)
     sights = [_shown(masks, patch) >= 0.5 for patch in network.geometry.patches]
@@ -147,12 +148,12 @@ def _print_mean(name: str, found: Sequence[float]) -> None:
 
 def _psnr_told(network: Sttn, blocks: int, clip: Clip) -> float:
     """With the attention of the first `blocks` put where training would have it (training/forcing.py)."""
-    with forced(network, blocks, clip.batch.frames, clip.batch.masks):
+    with forced(network, blocks, clip.frames, clip.masks):
         return _psnr(network, clip)
 
 
 def _psnr(network: Callable[[Tensor, Tensor], Tensor], clip: Clip, *, alone: bool = False) -> float:
-    frames, masks = clip.batch.frames, clip.batch.masks
+    frames, masks = clip.frames, clip.masks
     axis = 0 if alone else 1  # of the clip's frames: as many clips of one, or one clip
     frames, masks = (tensor.flatten(0, 1).unsqueeze(1 - axis) for tensor in (frames, masks))
     filled = network(frames * (1 - masks), masks).view_as(frames)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import signal
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import count, islice
+from multiprocessing import resource_tracker
 from multiprocessing.context import BaseContext
 from typing import cast
 
@@ -18,7 +20,8 @@ from torch.utils.data import DataLoader, Dataset
 from calib.random_masks import SMALLEST, random_hole
 from models._spec import Size
 from runtime.errors import InputError, UsageError, VidmendError, first_line
-from training.sample import Batch, BrokenSample, ClipSource, Drawn, Holes, Sample, batched
+from training.interruption import SIGNALS
+from training.sample import Batch, BrokenSample, ClipSource, Drawn, Holes, Packed, Sample, packed
 
 MOST_BROKEN = 50  # candidates in a row; more are no accident
 
@@ -114,13 +117,17 @@ def batches(
     for made in _said_in_one_line(loader):
         if isinstance(made, InputError):
             raise made
-        yield made
+        yield made.unpacked() if isinstance(made, Packed) else made  # else the loader has pinned it
 
 
-def _said_in_one_line(loader: DataLoader[Sample | InputError]) -> Generator[Batch | InputError, None, None]:
+def _said_in_one_line(loader: DataLoader[Sample | InputError]) -> Generator[Packed | Batch | InputError, None, None]:
     """What the loader gives; raises `VidmendError` for a process that is gone, killed for its memory most often."""
+    # Its type is of samples, not of what _collate gives.
+    typed = cast("Iterable[Packed | Batch | InputError]", loader)
     try:
-        yield from cast("Iterable[Batch | InputError]", loader)  # its type is of samples, not of what _collate gives
+        with _held() if loader.num_workers else nullcontext():
+            made = iter(typed)
+        yield from made
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
@@ -157,13 +164,13 @@ class _Guarded(Dataset["Sample | InputError"]):
             return error
 
 
-def _collate(made: Sequence[Sample | InputError]) -> Batch | InputError:
+def _collate(made: Sequence[Sample | InputError]) -> Packed | InputError:
     samples: list[Sample] = []
     for sample in made:
         if isinstance(sample, InputError):
             return sample
         samples.append(sample)
-    return batched(samples)
+    return packed(samples)
 
 
 def _clean_processes() -> BaseContext:
@@ -177,7 +184,21 @@ def _clean_processes() -> BaseContext:
     return context
 
 
+@contextmanager
+def _held() -> Generator[None, None, None]:
+    """Signals wait until the block is left; processes that it starts never get them.
+
+    So the one that starts workers lives on when a whole group is told to end: the run finishes its step first.
+    """
+    resource_tracker.ensure_running()  # which lets them through again when it is started
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _begin_worker(_number: int) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):  # the run finishes its step and needs the batches until then
+    for number in SIGNALS:  # the run finishes its step and needs the batches until then
         signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(1)  # the workers are the threads

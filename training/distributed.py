@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, distributed
 
-from runtime.errors import UsageError
+from runtime.errors import UsageError, VidmendError
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +35,16 @@ class World:
         return value
 
     def total(self, count: int) -> int:
-        """The sum over all processes.  All of them must call it."""
+        """The sum over all processes.  All of them must call it; raises `VidmendError` where one is gone.
+
+        It lies in the host's memory, and so waits for no GPU.
+        """
         if self.size > 1:
-            tensor = torch.tensor(count, device=self.device)
-            distributed.all_reduce(tensor)
+            tensor = torch.tensor(count)
+            try:
+                distributed.all_reduce(tensor)
+            except RuntimeError:  # what gloo raises when a connection closes
+                raise VidmendError(f"process {self.rank}: another one is gone; what it wrote says why") from None
             count = int(tensor)
         return count
 
@@ -53,7 +59,7 @@ def joined(device: str) -> Generator[World, None, None]:
     name = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     if size > 1 and name.startswith("cuda:"):
         raise UsageError(f"--device {device}: one GPU for all {size} processes; --device cuda gives each its own")
-    if name == "cuda" and size > 1:
+    if name == "cuda":  # PyTorch takes no GPU without a number for the current one
         name = f"cuda:{local}"
     try:
         place = torch.device(name)
@@ -65,11 +71,19 @@ def joined(device: str) -> Generator[World, None, None]:
     if size == 1:
         yield World(0, 1, place)
         return
-    distributed.init_process_group("nccl" if place.type == "cuda" else "gloo")
+    distributed.init_process_group("cpu:gloo,cuda:nccl" if place.type == "cuda" else "gloo")
     try:
         yield World(rank, size, place)
-    finally:
-        distributed.destroy_process_group()
+    except BaseException:
+        _leave()
+        raise
+    distributed.destroy_process_group()
+
+
+def _leave() -> None:
+    """Without the others: to destroy the group would wait for processes that wait for this one."""
+    if distributed.group.WORLD is not None:
+        distributed.group.WORLD.abort()
 
 
 _TORCHRUN = (("WORLD_SIZE", "1"), ("RANK", "0"), ("LOCAL_RANK", "0"))

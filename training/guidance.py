@@ -27,6 +27,12 @@ class Goal:
 
     attention: Tensor  # [clips, tokens, tokens], each query's over all keys, its sum 1
     weight: Tensor  # [clips, tokens], the share of the query's patch that is hole
+    queries: Tensor  # [n], which of all clips' queries have a weight
+
+    @classmethod
+    def of(cls, attention: Tensor, weight: Tensor) -> Goal:
+        """With its queries, which are found once for all blocks: a GPU must be waited for to know how many they are."""
+        return cls(attention, weight, weight.flatten().nonzero().squeeze(1))
 
 
 class Guide:
@@ -103,7 +109,7 @@ def attention_goals(
         content = patchify(pictures, patch, clips)
         content = content.view(clips, content.shape[1], 3, hole.shape[2])
         logits = -_distance(content, hole) / sharpness
-        goals.append(Goal(torch.softmax(logits + biases[head] if biases else logits, 2), hole.mean(2)))
+        goals.append(Goal.of(torch.softmax(logits + biases[head] if biases else logits, 2), hole.mean(2)))
     return tuple(goals)
 
 
@@ -131,8 +137,8 @@ def divergence(scores: Tensor, goal: Goal, share: Tensor | None = None) -> Tenso
 
     `share` stands for the mean weight.
     """
-    holed = goal.weight.flatten().nonzero().squeeze(1)  # most patches have no hole, and count nothing
-    wanted, own, weight = (each.flatten(0, 1).index_select(0, holed) for each in (goal.attention, scores, goal.weight))
+    flat = (each.flatten(0, 1) for each in (goal.attention, scores, goal.weight))
+    wanted, own, weight = (each.index_select(0, goal.queries) for each in flat)  # most patches have no hole
     difference = wanted.clamp_min(torch.finfo(torch.float32).tiny).log() - torch.log_softmax(own.float(), 1)
     each = (wanted * difference).sum(1)
     mean = goal.weight.mean() if share is None else share

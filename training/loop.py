@@ -66,7 +66,7 @@ class Run:
         self.setting, self.log = setting, log
         self._state = state
         self._best_db = state.best_db
-        self._saved: int | None = None
+        self._saved = state.step
         self._tally = Tally(setting.world)
         self._complained: set[str] = set()
 
@@ -116,16 +116,24 @@ class Run:
         return True
 
     def _next(self, batches: Iterator[Batch], trainer: Trainer, stretch: Stretch) -> Batch:
-        """The next batch; where there is none any more the steps done are saved before the error goes on."""
+        """The next batch; where one process has none any more the steps done are saved before the error goes on."""
+        made: Batch | VidmendError
         try:
-            return next(batches)
-        except VidmendError:
-            if self.setting.world.size == 1 and self._tally.any:  # several processes would wait for each other
-                config = self.setting.config
-                last = rate(config.optimiser, trainer.done - 1, config.steps)
-                self._enter(self._tally.entry(trainer.done, stretch, last))
-                self._save(trainer)
-            raise
+            made = next(batches)
+        except VidmendError as error:
+            made = error
+        world = self.setting.world
+        if not world.total(int(isinstance(made, VidmendError))) and isinstance(made, Batch):
+            return made
+        if self._tally.any:
+            config = self.setting.config
+            last = rate(config.optimiser, trainer.done - 1, config.steps)
+            self._enter(self._tally.entry(trainer.done, stretch, last))
+        self._save(trainer)
+        world.total(0)  # nobody leaves before it is saved
+        if isinstance(made, VidmendError):
+            raise made
+        raise VidmendError(f"process {world.rank}: another one has no samples any more; what it wrote says why")
 
     def _enter(self, entry: Entry) -> None:
         for name, loss in entry.losses.items():
@@ -149,7 +157,7 @@ class Run:
         if self.log is None:
             return
         config, device = self.setting.config, self.setting.world.device
-        frames, masks = batch.frames[:1].to(device), batch.masks[:1].to(device)
+        frames, masks = (each[:1] for each in batch.on(device))
         network = view_of(trainer.average.state, config.model, stretch.phase.size, stretch.phase.patches)
         prediction = restore(network, frames, masks, config.speed)
         self.log.show(trainer.done, make_sheet(prediction[0], frames[0], masks[0]))
@@ -209,7 +217,7 @@ class Tally:
     def add(self, losses: Tensor, batch: Batch) -> None:
         """It is done; on a GPU perhaps only handed over."""
         self._losses.append(losses)
-        self._samples += batch.frames.shape[0]
+        self._samples += batch.levels.shape[0]
         self._skipped += len(batch.skipped)
         self._seconds += time.perf_counter() - self._begun
 

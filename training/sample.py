@@ -53,21 +53,47 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Samples as the network takes them."""
+    """Samples as bytes, a quarter of what the network takes, until they are on its device."""
 
-    frames: torch.Tensor  # float32 [B, T, 3, H, W] in [-1, 1]
-    masks: torch.Tensor  # float32 [B, T, 1, H, W] in {0, 1}, 1 = hole
+    levels: torch.Tensor  # uint8 [B, T, 3, H, W]
+    holes: torch.Tensor  # bool [B, T, 1, H, W], True = hole
     skipped: tuple[str, ...]  # of all its samples
 
+    def on(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """Frames, float32 in [-1, 1], and masks, float32 in {0, 1}, of the shapes of levels and holes."""
+        levels, holes = (each.to(device, non_blocking=True) for each in (self.levels, self.holes))
+        return levels.float().div_(127.5).sub_(1), holes.float()
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A batch on its way from the process that made it, as arrays, which go through a pipe.
+
+    PyTorch would put tensors into shared memory, of which containers have little; where it is full, the run would wait
+    for ever.
+    """
+
+    levels: npt.NDArray[np.uint8]
+    holes: npt.NDArray[np.bool_]
+    skipped: tuple[str, ...]
+
+    def unpacked(self) -> Batch:
+        """The same memory as tensors."""
+        return Batch(torch.from_numpy(self.levels), torch.from_numpy(self.holes), self.skipped)
+
     def pin_memory(self) -> Batch:
-        """The same in page-locked memory, from which a copy to the GPU can overlap with work there."""
-        return Batch(self.frames.pin_memory(), self.masks.pin_memory(), self.skipped)
+        """In page-locked memory, from which a copy to the GPU can overlap with work there; called by the loader."""
+        batch = self.unpacked()
+        return Batch(batch.levels.pin_memory(), batch.holes.pin_memory(), batch.skipped)
+
+
+def packed(samples: Sequence[Sample]) -> Packed:
+    """Samples of one size, channels first."""
+    levels = np.ascontiguousarray(np.stack([sample.frames for sample in samples]).transpose(0, 1, 4, 2, 3))
+    holes = np.stack([sample.holes for sample in samples])[:, :, None]
+    return Packed(levels, holes, tuple(line for sample in samples for line in sample.skipped))
 
 
 def batched(samples: Sequence[Sample]) -> Batch:
-    """Samples of one size as tensors; levels 0 to 255 become -1 to 1."""
-    levels = torch.from_numpy(np.stack([sample.frames for sample in samples]))
-    # Turned around while they are bytes, then scaled in place: the same floats as level / 255 * 2 - 1, sooner.
-    frames = levels.permute(0, 1, 4, 2, 3).contiguous().float().div_(127.5).sub_(1)
-    masks = torch.from_numpy(np.stack([sample.holes for sample in samples])).unsqueeze(2).float()
-    return Batch(frames, masks, tuple(line for sample in samples for line in sample.skipped))
+    """Samples of one size as tensors."""
+    return packed(samples).unpacked()

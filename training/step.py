@@ -63,8 +63,7 @@ class Trainer:
 
         What counts nothing or is not made is 0 there; `gradient` is the norm of the generator's, before it is limited.
         """
-        frames = batch.frames.to(self.world.device, non_blocking=True)
-        masks = batch.masks.to(self.world.device, non_blocking=True)
+        frames, masks = batch.on(self.world.device)
         with self._forced(frames, masks):
             prediction = self._predicted(self.predict, frames, masks)
         whole = composite(prediction, frames, masks)
@@ -164,7 +163,7 @@ class Trainer:
         called = network
         if self.world.size > 1:
             # Buffers are spectral norms' vectors, which follow from the weights: equal everywhere without sending.
-            called = DistributedDataParallel(network, broadcast_buffers=False)
+            called = DistributedDataParallel(network, forward_sync_buffers=False)
         if self.config.speed.compile:
             compiled: Any = torch.compile(called, dynamic=False)
             return cast("Callable[..., Tensor]", compiled)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from statistics import fmean
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -28,11 +27,11 @@ def measure(config: Config, average: dict[str, Tensor], size: Size, batches: Ite
     device = next(iter(average.values())).device
     found: list[float] = []
     for batch in batches:
-        frames, masks = batch.frames.to(device), batch.masks.to(device)
+        frames, masks = batch.on(device)
         prediction = restore(network, frames, masks, config.speed)
         restored = levels(composite(prediction, frames, masks)[0])
-        truth = np.round((batch.frames[0].movedim(1, -1).numpy() + 1) / 2 * 255).astype(np.uint8)
-        found.append(psnr_in_hole(restored, truth, batch.masks[0, :, 0].numpy() > 0))
+        truth, hole = batch.levels[0].movedim(1, -1).numpy(), batch.holes[0, :, 0].numpy()
+        found.append(psnr_in_hole(restored, truth, hole))
     return fmean(found)
 
 

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+import torch
 
 from models._spec import Size
 from models.sttn import SPEC
@@ -81,6 +82,21 @@ def test_several_processes_are_not_given_one_gpu(monkeypatch: pytest.MonkeyPatch
     told = r"^--device cuda:0: one GPU for all 2 processes; --device cuda gives each"
     with pytest.raises(UsageError, match=told), joined("cuda:0"):
         pytest.fail("they went on")
+
+
+@pytest.mark.parametrize(("size", "local", "wanted"), [("1", "0", "cuda:0"), ("8", "3", "cuda:3")])
+def test_a_gpu_is_named_by_its_number(monkeypatch: pytest.MonkeyPatch, size: str, local: str, wanted: str) -> None:
+    """PyTorch makes none that has no number the current one; shown with a stand-in for the GPU."""
+    chosen: list[int] = []
+    for name, value in {"WORLD_SIZE": size, "RANK": local, "LOCAL_RANK": local}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch, "empty", lambda *_, device: device)
+    monkeypatch.setattr("torch._C._cuda_setDevice", chosen.append, raising=False)
+    monkeypatch.setattr("torch.distributed.init_process_group", lambda _: None)
+    monkeypatch.setattr("torch.distributed.destroy_process_group", lambda: None)
+    with joined("cuda") as world:
+        assert str(world.device) == wanted
+    assert chosen == [int(local)]
 
 
 @pytest.mark.parametrize("change", ["network", "critic"])

@@ -115,7 +115,7 @@ class BrokenFeed(WaveFeed):
     def training(self, stretch: Stretch, world: World) -> Iterator[Batch]:
         """See `Feed`."""
         for number, batch in enumerate(WaveFeed().training(stretch, world)):
-            yield Batch(batch.frames, batch.masks, (f"clip {number // 2}.zip: broken",))
+            yield Batch(batch.levels, batch.holes, (f"clip {number // 2}.zip: broken",))
 
 
 def test_broken_samples_are_counted_and_each_is_said_once(tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_a_step_is_the_published_order_by_hand() -> None:
     generator, critic = first_generator(config), make_discriminator(config.objective, config.seed)
     assert critic is not None
     adams = [torch.optim.Adam(network.parameters(), 1e-3, betas=(0.0, 0.99)) for network in (generator, critic)]
-    frames, masks = batch.frames, batch.masks
+    frames, masks = batch.on(HERE.device)
     for _ in range(2):  # the second meets what the first left in the optimisers and the spectral norms
         found: dict[str, float] = dict(zip(LOSSES, trainer.step(batch, 1e-3).tolist(), strict=True))
         prediction = generator(frames * (1 - masks), masks).view_as(frames)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Generator
 from contextlib import closing
@@ -19,9 +21,11 @@ import torch
 from models._spec import Size
 from runtime.errors import InputError, UsageError, VidmendError
 from tests.archives import one_line, write_set
+from tests.guard.sources import ROOT
 from tests.tolerances import TOLERANCE
 from training.archive import read_clips
 from training.dataset import MOST_BROKEN, Holing, Samples, Weighted, batches
+from training.interruption import SIGNALS
 from training.sample import Batch, BrokenSample, Drawn, Sample, batched
 
 SIZE = Size(32, 20)
@@ -42,8 +46,8 @@ def first(count: int, made: Generator[Batch, None, None]) -> list[Batch]:
 
 def same(left: Batch, right: Batch) -> bool:
     return (
-        torch.equal(left.frames, right.frames)
-        and torch.equal(left.masks, right.masks)
+        torch.equal(left.levels, right.levels)
+        and torch.equal(left.holes, right.holes)
         and left.skipped == right.skipped
     )
 
@@ -66,12 +70,20 @@ class Flat:
 
 @dataclass(frozen=True)
 class Telling(Flat):
-    """White where the process ignores Ctrl-C and a polite kill, else black."""
+    """White where the process ignores Ctrl-C, a polite kill and a closed terminal, else black."""
 
     def draw(self, generator: np.random.Generator, frames: int, size: Size) -> Drawn:
-        ignored = [signal.getsignal(number) is signal.SIG_IGN for number in (signal.SIGINT, signal.SIGTERM)]
+        ignored = [signal.getsignal(number) is signal.SIG_IGN for number in SIGNALS]
         level = 255 if all(ignored) else 0
         return Flat(level).draw(generator, frames, size)
+
+
+class Slow(Flat):
+    """Takes longer than a signal."""
+
+    def draw(self, generator: np.random.Generator, frames: int, size: Size) -> Drawn:
+        time.sleep(0.5)
+        return Flat(0).draw(generator, frames, size)
 
 
 class Dying(Flat):
@@ -113,7 +125,7 @@ def test_workers_start_although_the_run_has_threads(samples: Samples) -> None:
         for _ in range(20):
             cv2.resize(np.zeros((480, 640), np.uint8), (431, 239))  # large enough for OpenCV's threads
         time.sleep(0.3)  # until they lie down: one that is awake would be no danger
-        assert first(1, batches(samples, 0, 2, workers=1))[0].frames.shape[0] == 2
+        assert first(1, batches(samples, 0, 2, workers=1))[0].levels.shape[0] == 2
     finally:
         cv2.setNumThreads(threads)
 
@@ -122,9 +134,9 @@ def test_ranks_together_see_what_one_sees(samples: Samples) -> None:
     alone = first(3, batches(samples, 8, 4, workers=0))
     ranks = [first(3, batches(samples, 8, 2, workers=0, rank=rank, world=2)) for rank in range(2)]
     for whole, even, odd in zip(alone, *ranks, strict=True):
-        assert torch.equal(whole.frames[0::2], even.frames)
-        assert torch.equal(whole.frames[1::2], odd.frames)
-        assert torch.equal(whole.masks[1::2], odd.masks)
+        assert torch.equal(whole.levels[0::2], even.levels)
+        assert torch.equal(whole.levels[1::2], odd.levels)
+        assert torch.equal(whole.holes[1::2], odd.holes)
 
 
 def test_the_runs_own_random_numbers_are_left_alone(samples: Samples) -> None:
@@ -140,15 +152,17 @@ def test_batches_are_what_the_network_takes() -> None:
     holes = np.zeros((2, 16, 24), np.bool_)
     holes[1, 3, 5] = True
     batch = batched([Sample(frames, holes, ("a; b",)), Sample(frames * 0, ~holes, ())])
-    assert batch.frames.shape == (2, 2, 3, 16, 24)
-    assert batch.masks.shape == (2, 2, 1, 16, 24)
-    assert batch.frames.dtype == batch.masks.dtype == torch.float32
-    assert batch.frames.is_contiguous()
+    levels, masks = batch.on(torch.device("cpu"))
+    assert levels.shape == batch.levels.shape == (2, 2, 3, 16, 24)
+    assert masks.shape == batch.holes.shape == (2, 2, 1, 16, 24)
+    assert levels.dtype == masks.dtype == torch.float32
+    assert (batch.levels.dtype, batch.holes.dtype) == (torch.uint8, torch.bool)
+    assert levels.is_contiguous()
     near = TOLERANCE["batch", "float32"]
-    assert batch.frames[0, 1, :, 3, 5].tolist() == pytest.approx([1, -0.6, -1], abs=near)
-    assert batch.frames[1].unique().tolist() == [-1]
-    assert batch.masks[0].sum() == batch.masks[0, 1, 0, 3, 5] == 1
-    assert batch.masks[1].sum() == 2 * 16 * 24 - 1
+    assert levels[0, 1, :, 3, 5].tolist() == pytest.approx([1, -0.6, -1], abs=near)
+    assert levels[1].unique().tolist() == [-1]
+    assert masks[0].sum() == masks[0, 1, 0, 3, 5] == 1
+    assert masks[1].sum() == 2 * 16 * 24 - 1
     assert batch.skipped == ("a; b",)
 
 
@@ -204,8 +218,42 @@ def test_the_mask_moves_with_the_clips_frames_not_with_the_samples() -> None:
 
 def test_a_worker_leaves_ctrl_c_to_the_run() -> None:
     samples = Samples([Weighted(Telling(0), 1)], SIZE, 1, seed=0)
-    assert first(1, batches(samples, 0, 1, workers=1))[0].frames.min() == 1
-    assert first(1, batches(samples, 0, 1, workers=0))[0].frames.max() == -1
+    assert first(1, batches(samples, 0, 1, workers=1))[0].levels.min() == 255
+    assert first(1, batches(samples, 0, 1, workers=0))[0].levels.max() == 0
+
+
+_WAITING = """
+from tests.unit.test_training_dataset import SIZE, Samples, Slow, Weighted, batches
+from training.interruption import Interruption
+with Interruption() as interruption:
+    made = batches(Samples([Weighted(Slow(0), 1)], SIZE, 1, seed=0), 0, 1, workers=1)
+    for _ in range(6):
+        next(made)
+        print(interruption.asked, flush=True)
+    made.close()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals a group of processes, which Windows has not")
+def test_a_whole_group_that_is_told_to_end_finishes_its_step() -> None:
+    """As torchrun and service managers do it; what starts workers is in the group, and used to take them along."""
+    command = [sys.executable, "-c", _WAITING]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "False\n"
+        os.killpg(process.pid, signal.SIGTERM)
+        out, err = process.communicate()
+    assert (process.returncode, err) == (0, "")
+    assert out.split() == ["True"] * 5
+
+
+def test_batches_come_through_a_pipe_and_not_through_shared_memory(samples: Samples) -> None:
+    """Of which a container has 64 MB unless told; where it is full PyTorch drops the batch, and nobody hears."""
+    (batch,) = first(1, batches(samples, 0, 2, workers=1))
+    assert not batch.levels.is_shared()
+    assert not batch.holes.is_shared()
 
 
 def test_a_worker_that_is_gone_costs_one_line() -> None:

@@ -21,7 +21,6 @@ from training.config import Config, Data, Photographs, Source
 from training.distributed import World
 from training.feed import ConfiguredFeed
 from training.schedule import stretches
-from training.sheet import levels
 
 SIZE = Size(48, 48)
 
@@ -52,15 +51,15 @@ def configured(root: Path, *clips: Source, photographs: bool = False, seed: int 
     return replace(CONFIG, seed=seed, data=data, validation=validation)
 
 
-def brightest(frames: torch.Tensor) -> set[int]:
+def brightest(levels: torch.Tensor) -> set[int]:
     """The colours, 0 red to 2 blue, that the clips of a batch are of."""
-    return set(frames.mean(dim=(1, 3, 4)).argmax(dim=1).tolist())
+    return set(levels.double().mean(dim=(1, 3, 4)).argmax(dim=1).tolist())
 
 
 def test_all_sources_are_drawn_from_by_their_weights(root: Path) -> None:
     feed = ConfiguredFeed(configured(root, Source("red"), Source("blue", weight=0.0), photographs=True))
     (stretch, *_) = stretches(CONFIG.phases, 0, 1)
-    seen = [brightest(batch.frames) for batch in islice(feed.training(stretch, HERE), 12)]
+    seen = [brightest(batch.levels) for batch in islice(feed.training(stretch, HERE), 12)]
     assert set[int]().union(*seen) == {0, 1}
     assert feed.clips == 4
 
@@ -70,10 +69,10 @@ def test_processes_share_what_one_would_see(root: Path) -> None:
     (stretch, *_) = stretches(CONFIG.phases, 1, 2)
     alone = next(feed.training(stretch, HERE))
     shared = [next(feed.training(stretch, World(rank, 2, HERE.device))) for rank in range(2)]
-    assert [tuple(part.frames.shape) for part in (alone, *shared)] == [(2, 2, 3, 48, 96), *[(1, 2, 3, 48, 96)] * 2]
-    assert torch.equal(torch.cat([part.masks for part in shared]), alone.masks)
+    assert [tuple(part.levels.shape) for part in (alone, *shared)] == [(2, 2, 3, 48, 96), *[(1, 2, 3, 48, 96)] * 2]
+    assert torch.equal(torch.cat([part.holes for part in shared]), alone.holes)
     earlier = next(feed.training(next(iter(stretches(CONFIG.phases, 0, 1))), HERE))
-    assert not torch.equal(earlier.masks, alone.masks)
+    assert not torch.equal(earlier.holes, alone.holes)
 
 
 def test_what_is_measured_by_is_fixed_and_held_out(root: Path) -> None:
@@ -81,11 +80,11 @@ def test_what_is_measured_by_is_fixed_and_held_out(root: Path) -> None:
     found = [list(run.validation(SIZE)) for run in runs]
     assert [len(batches) for batches in found] == [3, 3]
     for one, other in zip(*found, strict=True):
-        assert tuple(one.frames.shape) == (1, 4, 3, 48, 48)
-        assert brightest(one.frames) == {2}
-        assert torch.equal(one.frames, other.frames)
-        assert torch.equal(one.masks, other.masks)
-    assert not torch.equal(found[0][0].masks, found[0][1].masks)
+        assert tuple(one.levels.shape) == (1, 4, 3, 48, 48)
+        assert brightest(one.levels) == {2}
+        assert torch.equal(one.levels, other.levels)
+        assert torch.equal(one.holes, other.holes)
+    assert not torch.equal(found[0][0].holes, found[0][1].holes)
 
 
 def test_what_is_measured_by_is_shown_whole(tmp_path: Path) -> None:
@@ -102,7 +101,7 @@ def test_what_is_measured_by_is_shown_whole(tmp_path: Path) -> None:
     config = configured(tmp_path, Source("edges", "test"))
     config = replace(config, validation=replace(config.validation, clips=config.data.clips))
     for batch in ConfiguredFeed(config).validation(SIZE):
-        row = levels(batch.frames[0, 0])[24, :, 0]
+        row = batch.levels[0, 0, 0, 24]
         assert {int(row[0]), int(row[-1])} == {255, 128}
 
 

@@ -86,13 +86,13 @@ def one_thread() -> Iterator[None]:
 def test_the_divergence_is_never_negative_and_nothing_at_the_goal(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     attention = torch.softmax(torch.randn(2, 5, 5, generator=generator) * 3, 2)
-    goal = Goal(attention, torch.rand(2, 5, generator=generator))
+    goal = Goal.of(attention, torch.rand(2, 5, generator=generator))
     assert divergence(torch.randn(2, 5, 5, generator=generator) * 3, goal) >= -FLOAT
     assert divergence(attention.log() + 7, goal) == pytest.approx(0, abs=FLOAT)
 
 
 def test_the_divergence_of_even_attention_from_a_single_key_is_the_logarithm_of_the_keys() -> None:
-    goal = Goal(torch.eye(8)[None], torch.tensor([[1.0, 0.5, 0, 0, 0, 0, 0, 0]]))
+    goal = Goal.of(torch.eye(8)[None], torch.tensor([[1.0, 0.5, 0, 0, 0, 0, 0, 0]]))
     assert divergence(torch.zeros(1, 8, 8), goal) == pytest.approx(math.log(8), rel=FLOAT)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from onnx import GraphProto, ModelProto, NodeProto
+from onnx import GraphProto, ModelProto, NodeProto, shape_inference
 
 from export._precision_rounding import rounding
 from export.parity import run_graph
@@ -14,6 +14,8 @@ from export.targets._target import Half
 from export.trial import WANTED_DB, Array, Feed, measure, tolerance
 from runtime.bundle import ParityRecord
 from runtime.errors import ExportError
+
+_WIDE = 16_384  # products; what adding as many in half costs is in tests/unit/test_precision.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,8 @@ def lower_measured(model: ModelProto, half: Half, feed: Feed, wanted: Array, of:
     when no group does.
     """
     best: ParityRecord | None = None
-    for islands in candidates(model.graph):
+    always = wide_sums(model) if half == "float16" else frozenset[str]()  # nothing adds in bfloat16
+    for islands in candidates(model.graph, always):
         graph = lower(model, half, islands)
         found = run_graph(rounding(graph), feed, graph.graph.output[0].name)
         parity = replace(
@@ -52,8 +55,16 @@ def lower_measured(model: ModelProto, half: Half, feed: Feed, wanted: Array, of:
     )
 
 
-def candidates(graph: GraphProto) -> Iterator[frozenset[str]]:
-    """Groups of nodes, each holding the one before: none, softmax, the scores before it, sums of two tensors."""
+def wide_sums(model: ModelProto) -> frozenset[str]:
+    """Products of matrices that add over `_WIDE` numbers, which GPUs may do in half; a CPU cannot measure that."""
+    graph = shape_inference.infer_shapes(model, strict_mode=True).graph
+    shapes = {info.name: info.type.tensor_type.shape.dim for info in (*graph.input, *graph.value_info)}
+    added = {node.name: shapes[node.input[0]][-1].dim_value for node in graph.node if node.op_type == "MatMul"}
+    return frozenset(name for name, count in added.items() if count > _WIDE)
+
+
+def candidates(graph: GraphProto, always: frozenset[str] = frozenset()) -> Iterator[frozenset[str]]:
+    """Groups of nodes, each holding the one before: `always`, softmax, the scores before it, sums of two tensors."""
     makers = {name: node for node in graph.node for name in node.output}
     softmax = {node.name for node in graph.node if node.op_type == "Softmax"}
     scores = {name for node in graph.node if node.op_type == "Softmax" for name in _scores(node, makers)}
@@ -66,9 +77,9 @@ def candidates(graph: GraphProto) -> Iterator[frozenset[str]]:
         frozenset(softmax | scores),
         frozenset(softmax | scores | sums),
     ):
-        if group not in seen:
-            seen.add(group)
-            yield group
+        if always | group not in seen:
+            seen.add(always | group)
+            yield always | group
 
 
 def _scores(softmax: NodeProto, makers: dict[str, NodeProto]) -> Iterator[str]:

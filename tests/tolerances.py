@@ -26,6 +26,9 @@ TOLERANCE: dict[tuple[str, str], float] = {
     ("evaluation", "printed"): 1e-6,  # six decimal places
     # float32 sums of the same products in another order, for outputs of order 1
     ("stage", "float32"): 1e-4,
+    # sums of size 1, rounded to half after every 16 products: below for few, above for many; measured 0.013 and 0.093
+    ("sums in half", "5,760 products"): 0.02,
+    ("sums in half", "207,360 products"): 0.06,
     ("filler", "float32"): 1e-5,  # the same sums with exact zeros among them
     ("memory", "ratio"): 1.1,  # 3,000 frames against 300
     ("memory", "again"): 1.2,  # windows that were run before

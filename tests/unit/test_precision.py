@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import ModelProto, TensorProto, checker, helper, numpy_helper
 
-from export._precision_islands import candidates, lower_measured
+from export._precision_islands import candidates, lower_measured, wide_sums
 from export._precision_rounding import rounding
 from export.build import make_graph
 from export.graph import simplify
@@ -20,6 +20,7 @@ from models.sttn import SPEC
 from runtime.errors import ExportError
 from tests.engines import SHORT
 from tests.tiny import tiny_network
+from tests.tolerances import TOLERANCE
 
 Half = Literal["float16", "bfloat16"]
 HALVES: tuple[Half, ...] = ("float16", "bfloat16")
@@ -148,6 +149,46 @@ def test_groups_of_islands_grow_and_hold_what_their_names_say() -> None:
     assert groups[1] == {"softmax"}
     assert groups[2] == {"softmax", "bias scores", "score"}
     assert groups[3] == groups[2] | {"add"}
+
+
+def product(width: int) -> ModelProto:
+    """x [6, width] -> x x^T."""
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["turned"], name="turn", perm=[1, 0]),
+        helper.make_node("MatMul", ["x", "turned"], ["y"], name="score"),
+    ]
+    ports = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [6, size]) for name, size in (("x", width), ("y", 6))
+    ]
+    graph = helper.make_graph(nodes, "product", ports[:1], ports[1:])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_sums_that_a_gpu_might_make_in_half_are_islands_unmeasured(half: Half) -> None:
+    """Which adds in no bfloat16; a processor adds in float32, so that measuring would not find them."""
+    assert wide_sums(product(16_384)) == frozenset()
+    assert wide_sums(product(16_385)) == {"score"}
+    assert wide_sums(attention()) == frozenset()
+    model, x = product(17_000), {"x": np.random.default_rng(3).standard_normal((6, 17_000)).astype(np.float32) / 40}
+    wanted = run_graph(model, x, "y")
+    lowered = lower_measured(model, half, x, wanted, measure(wanted, wanted))
+    assert lowered.kept_float32 == (("score",) if half == "float16" else ())
+
+
+def test_adding_in_half_costs_more_the_more_is_added() -> None:
+    """Products of size 1 in all, every 16 of them added exactly and the sum so far rounded: why there is a bound."""
+    worst: dict[int, float] = {}
+    for width in (5760, 207_360):
+        generator = np.random.default_rng(0)
+        left, right = (generator.standard_normal((24, width)).astype(np.float32) / width**0.25 for _ in range(2))
+        total = np.zeros((24, 24), np.float16)
+        for first in range(0, width, 16):
+            part = slice(first, first + 16)
+            total = (total + left[:, part] @ right[:, part].T).astype(np.float16)
+        worst[width] = float(np.abs(total - left.astype(np.float64) @ right.T).max())
+    assert worst[5760] < TOLERANCE["sums in half", "5,760 products"]
+    assert worst[207_360] > TOLERANCE["sums in half", "207,360 products"]
 
 
 def test_no_island_is_kept_where_none_is_needed() -> None:

@@ -63,7 +63,9 @@ def _preparing(machine: Machine, request: Request) -> Iterator[Step]:
 
 def _on_gpu(machine: Machine, request: Request) -> Iterator[Step]:
     """Tests, engines, frames, speed."""
-    yield _tests(machine, Step("tests", limit_s=900), (), (*_OTHERS, *_kernels()))
+    # The bundle whose engines are tested: in half precision, as users compile it; the shipped one where it is not made.
+    bundle = {"VIDMEND_GPU_BUNDLE": str(request.work / VARIANTS[-1] / "bundle")}
+    yield _tests(machine, Step("tests", limit_s=900, environment=bundle), (), (*_OTHERS, *_kernels()))
     able = machine.able((*_RUN, "pycuda", "PyNvVideoCodec"))
     yield _in(able, Step("decode", limit_s=300), "-m", "bench._gpu_decode", str(request.work))
     for variant in request.variants:
@@ -83,7 +85,7 @@ def _tests(machine: Machine, step: Step, before: Sequence[str], paths: Sequence[
     if found.lacks(["pytest_timeout"]):  # pyproject.toml sets its option, which would then be an unknown one
         options += ["-o", "addopts=--import-mode=importlib", "-W", "ignore::pytest.PytestConfigWarning"]
     command = (*before, found.program, "-m", "pytest", *options, *paths)
-    return replace(step, command=command, environment={"VIDMEND_REQUIRE_GPU": "1"}, tests=True)
+    return replace(step, command=command, environment={**step.environment, "VIDMEND_REQUIRE_GPU": "1"}, tests=True)
 
 
 def _sanitized(machine: Machine) -> Step:

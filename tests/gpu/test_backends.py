@@ -1,7 +1,7 @@
 """Backends on a GPU: engines against the float32 graph, graphs against plain work, two contexts beside each other.
 
 Engines are compiled here, for the GPU that is here, from the graphs of a bundle: the shipped one, whose graphs are
-float32, or the one that VIDMEND_GPU_BUNDLE names, exported with --fp16 where PyTorch is.
+float32, or, where it is there, the one that VIDMEND_GPU_BUNDLE names, exported with --fp16 where PyTorch is.
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     backend = backends.get(request.param)
     if reason := backend.why_not():
         pytest.skip(f"{request.param}: {reason}")
-    given = os.environ.get(BUNDLE)
+    given = Path(os.environ.get(BUNDLE, ""), "manifest.json")
     root = tmp_path_factory.mktemp(request.param) / "bundle"
-    shutil.copytree(Path(given) if given else find_bundle(DEFAULT), root)
+    shutil.copytree(given.parent if given.is_file() else find_bundle(DEFAULT), root)
     machine = backend.machine()
     if machine is not None:
         only = (machine.capability,) if machine.portable and machine.capability else ()

@@ -49,7 +49,9 @@ def test_every_step_is_run_by_the_interpreter_that_has_what_it_needs(tmp_path: P
         "speed official tensorrt": "/e/python",
         "sanitizer": "/s/compute-sanitizer",
     }
-    assert steps["tests"].environment == {"VIDMEND_REQUIRE_GPU": "1"}
+    half = str(tmp_path / "small" / "bundle")
+    assert steps["tests"].environment == {"VIDMEND_REQUIRE_GPU": "1", "VIDMEND_GPU_BUNDLE": half}
+    assert steps["sanitizer"].environment == {"VIDMEND_REQUIRE_GPU": "1"}
     assert all(step.limit_s > 0 for step in steps.values())
     for name, step in steps.items():  # what a step rests on comes before it
         assert all(list(steps).index(before) < list(steps).index(name) for before in step.after)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partial
-from io import StringIO
 from typing import Any
 
 import numpy as np
 
 from runtime import cores
 from runtime._device.gpu import CudaTensor
+from runtime.backends._onnxruntime_libraries import GpuProvider, preload, why_not_found
 from runtime.bundle import Compute
 from runtime.device import Memory, Stream, Tensor
 from runtime.errors import BackendUnavailable, DeviceFailed, first_line
@@ -113,8 +112,8 @@ class CudaBackend:
     """onnxruntime with a provider that works on NVIDIA GPUs."""
 
     library: Callable[[], Any]
-    provider: str  # as the library calls it
-    others: tuple[str, ...]  # providers for what that one does not run, before the CPU's
+    provider: GpuProvider
+    others: tuple[GpuProvider, ...]  # for what that one does not run, before the CPU's
     rank: int | None
     settings: Callable[[Request], Options]  # of the provider, besides its stream
 
@@ -126,16 +125,23 @@ class CudaBackend:
         """As `Backend.why_not`."""
         if not installed():
             return "the package onnxruntime-gpu is not installed: pip install onnxruntime-gpu."
-        if self.provider not in self.library().get_available_providers():
+        try:
+            library = self.library()
+        except (ImportError, OSError) as error:  # what it links to is missing
+            again = "pip install --force-reinstall onnxruntime-gpu."
+            return f"onnxruntime cannot be imported ({first_line(error)}): {again}"
+        if self.provider.name not in library.get_available_providers():
             return (
-                f"the installed onnxruntime has no {self.provider}: pip uninstall onnxruntime, then pip install "
+                f"the installed onnxruntime has no {self.provider.name}: pip uninstall onnxruntime, then pip install "
                 f"onnxruntime-gpu."
             )
         if importlib.util.find_spec("pycuda") is None:
             return "the package pycuda is not installed: pip install pycuda."
         if not gpus():
             return NO_GPU
-        return None
+        preload(library)
+        lacking = (why_not_found(library, provider) for provider in (*self.others, self.provider))
+        return next((reason for reason in lacking if reason is not None), None)
 
     def machine(self) -> None:
         """None: it runs graphs."""
@@ -151,16 +157,14 @@ class CudaBackend:
     def open(self, request: Request) -> CudaProgram:
         """As `Backend.open`; a graph that cannot be loaded shows here, on the CPU, before anything is written."""
         library = self.library()
-        if hasattr(library, "preload_dlls"):  # CUDA and cuDNN that came as Python packages
-            with redirect_stdout(StringIO()):  # it prints what it does not find, where the summary belongs
-                library.preload_dlls()
+        preload(library)
         load(library, request, [_CPU])
         settings = self.settings(request)
 
         def providers(handle: int) -> list[Provider]:
             stream = {"user_compute_stream": str(handle)}
-            others: list[Provider] = [(name, dict(stream)) for name in self.others]
-            return [(self.provider, {**settings, **stream}), *others, _CPU]
+            others: list[Provider] = [(other.name, dict(stream)) for other in self.others]
+            return [(self.provider.name, {**settings, **stream}), *others, _CPU]
 
         return CudaProgram(library, request, providers)
 

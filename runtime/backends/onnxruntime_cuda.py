@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from runtime.backends._onnxruntime import CudaBackend
+from runtime.backends._onnxruntime_libraries import CUDA
 from runtime.backends.onnxruntime import library
 from runtime.program import Request
 
@@ -14,4 +15,4 @@ def _settings(request: Request) -> Mapping[str, str]:
     return {"cudnn_conv_algo_search": "EXHAUSTIVE", "use_tf32": "False" if request.precision == "fp32" else "True"}
 
 
-BACKEND = CudaBackend(library, "CUDAExecutionProvider", (), 6, _settings)
+BACKEND = CudaBackend(library, CUDA, (), 6, _settings)

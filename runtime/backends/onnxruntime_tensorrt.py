@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from runtime.backends._onnxruntime import CudaBackend
+from runtime.backends._onnxruntime_libraries import CUDA, TENSORRT
 from runtime.backends.onnxruntime import library
 from runtime.kept import user_cache
 from runtime.program import Request
@@ -40,4 +41,4 @@ def _why_not(folder: Path) -> str | None:
     return None if os.access(folder, os.W_OK | os.X_OK) else "no permission"
 
 
-BACKEND = CudaBackend(library, "TensorrtExecutionProvider", ("CUDAExecutionProvider",), None, _settings)
+BACKEND = CudaBackend(library, TENSORRT, (CUDA,), None, _settings)

@@ -10,7 +10,7 @@ from functools import partial
 from runtime.afterwards import afterwards
 from runtime.bundle import Bundle, Compute, StageSpec, TensorSpec
 from runtime.decoder import Parts, geometry_of
-from runtime.device import Form, Tensor
+from runtime.device import Form, Stream, Tensor
 from runtime.numbers import NUMPY_NAMES
 from runtime.program import Backend, Precision, Program, Request
 from runtime.schedule import Schedule
@@ -56,6 +56,7 @@ class Stages:
     threads: int | None
     ties: Ties
     allocate: Callable[[Form], Tensor]  # memory of the device, freed with it
+    stream: Callable[[str], Stream]  # a stream of the device, closed with it
 
     def open(self, name: str, sizes: Mapping[str, int]) -> Program:
         """A stage's program for these sizes; its other symbolic axes stay symbolic."""
@@ -86,6 +87,7 @@ class Stages:
             self.threads,
             ties.at_end.append,
             self.allocate,
+            self.stream,
         )
         return self.backend.open(request)
 

@@ -9,7 +9,8 @@ Note [Order between streams]
 Note [Who owns what]
     What lies on a device has one owner that ends it, in a thread that may use the device, and in this order: streams
     come to rest; programs forget the graphs that they recorded; streams free their events and pinned memory; pools
-    free their buffers.  That much ends with a clip.  Programs, kernels and the device itself end with the session.
+    free their buffers.  That much ends with a clip.  Programs, streams of their own, kernels and the device itself end
+    with the session, in this order.
     Nothing waits for Python to find out that nobody needs it: the last to hold it may be an error's traceback, or
     another thread.  What ends late, or after the device was lost, never hides the first error.
 """

@@ -50,6 +50,7 @@ class Request:
     threads: int | None = None  # to compute with, where that is a processor's work; None: see runtime/cores.py
     at_end: Callable[[Callable[[], None]], None] = _ignore  # takes what to call when the program is not needed any more
     allocate: Callable[[Form], Tensor] | None = None  # gives device memory that outlives the program; None: nobody does
+    stream: Callable[[str], Stream] | None = None  # makes one, by name, that outlives the program; None: nobody does
 
 
 class Program(Protocol):

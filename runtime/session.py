@@ -90,7 +90,7 @@ class Session:
         self.precision = types_of(backend, arithmetic.precision, sources)  # for people
         how = (arithmetic.precision, settings.cuda_graph, settings.threads)
         self._device = make_device(backend.memory, self.clock, self._windows)
-        stages = Stages(bundle, backend, sources, *how, self._ties, self._device.allocate)
+        stages = Stages(bundle, backend, sources, *how, self._ties, self._device.allocate, self._device.stream)
         try:
             with self._device.bound():
                 self._encoder = stages.open("encoder", {"B": 1})

@@ -1,6 +1,6 @@
 """What onnxruntime with providers for a GPU is to the runtime: it accepts them, and computes on the CPU.
 
-It does so when the stream of the fake GPU comes to it.
+It does so when the stream of the fake GPU comes to it, and a session has to end before the driver's context does.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ class FakeLibrary:
     available: tuple[str, ...] = (TENSORRT, CUDA, CPU)
     starts: bool = True  # whether a provider's libraries are found by a session
     fails: bool = False  # whether the GPU fails in a run
+    refuses: bool = False  # whether it fails when a graph is loaded
     opened: list[list[Any]] = field(default_factory=list[list[Any]])  # the providers of each session on the GPU
 
     __version__ = "1.31.1"
@@ -49,13 +50,22 @@ class FakeLibrary:
         if providers == [CPU]:
             return inner
         self.opened.append(providers)
-        return _Session(self, inner, providers)
+        session = _Session(self, inner, providers)
+        if self.refuses:
+            raise RuntimeError("CUDA failure 2: out of memory\nfile: cuda_call.cc")
+        return session
 
 
 class _Session:
     def __init__(self, library: FakeLibrary, inner: Any, providers: list[Any]) -> None:
         self._library, self._inner, self._providers = library, inner, providers
         self._stream = library.cuda.streams[int(providers[0][1]["user_compute_stream"])]
+        self._number = library.cuda.owned.make("session")
+
+    def __del__(self) -> None:
+        if self._stream.destroyed:
+            self._library.cuda.owned.fault("a session ended after its stream")
+        self._library.cuda.owned.end(self._number)
 
     def get_providers(self) -> list[str]:
         return [provider[0] for provider in self._providers[:-1] if self._library.starts] + [CPU]

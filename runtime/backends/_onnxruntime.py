@@ -6,12 +6,14 @@ import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from traceback import clear_frames
 from typing import Any
 
 import numpy as np
 
 from runtime import cores
 from runtime._device.gpu import CudaTensor
+from runtime.afterwards import afterwards
 from runtime.backends._onnxruntime_libraries import GpuProvider, preload, why_not_found
 from runtime.bundle import Compute
 from runtime.device import Memory, Stream, Tensor
@@ -44,6 +46,7 @@ def load(library: Any, request: Request, providers: Sequence[Provider], *, plan_
     try:
         return library.InferenceSession(str(request.path), options, providers=list(providers), enable_fallback=0)
     except Exception as error:  # the library's own exception types are private
+        clear_frames(error.__traceback__)  # they know a session, which may know a stream
         raise BackendUnavailable(
             f"{request.path}: onnxruntime {library.__version__} cannot load this graph: "
             f"{str(error).splitlines()[0]} Try --backend openvino, or upgrade onnxruntime."
@@ -51,12 +54,13 @@ def load(library: Any, request: Request, providers: Sequence[Provider], *, plan_
 
 
 class CudaProgram:
-    """A graph on the GPU, bound to the caller's memory, its work put on the caller's stream.
+    """A graph on the GPU, bound to the caller's memory.
 
     The library takes a stream when it loads a graph and at no other time, while a run's streams are made for each clip,
-    after the stages were opened.  So the graph is loaded when a stream first gets it, in that stream's turn: one load
-    a clip and stage.  That load, and the first run, in which the library chooses kernels and allocates, are the only
-    ones that make the enqueuing thread wait.
+    after the stages were opened.  So the graph is loaded once, on a stream that the program has for itself: that waits
+    for the caller's, and the caller's for that.  Loading, and the first run, in which the library chooses kernels and
+    allocates, are the only ones that make the enqueuing thread wait.  Where the program is given no stream, the graph
+    is loaded for the caller's, as often as another one comes.
     """
 
     def __init__(self, library: Any, request: Request, providers: Callable[[int], list[Provider]]) -> None:
@@ -64,14 +68,25 @@ class CudaProgram:
         self._library = library
         self._request = request
         self._providers = providers
-        self._loaded: tuple[int, Any] | None = None  # the stream's handle, and the session that works on it
+        self._own: Stream | None = None  # made when it is first needed; its device ends it
+        self._loaded: tuple[int, Any] | None = None  # a stream's handle, and the session that works on it
         self._run_options = library.RunOptions()
         self._run_options.add_run_config_entry("disable_synchronize_execution_providers", "1")  # events order the work
-        request.at_rest(self._unload)  # the stream is gone then
+        request.at_rest(self._rest)
+        request.at_end(self._unload)  # while its stream is there
 
     def enqueue(self, inputs: Tensors, outputs: Tensors, stream: Stream) -> None:
         """As `Program.enqueue`."""
-        stream.launch(partial(self._run, inputs, outputs))
+        work = partial(self._run, inputs, outputs)
+        if self._own is None and self._request.stream is not None:
+            self._own = self._request.stream(self._request.stage.name)
+        own = self._own
+        if own is None:
+            stream.launch(work)
+            return
+        own.wait(stream.mark())
+        with afterwards(lambda: stream.wait(own.mark())):  # what was enqueued before an error still uses the memory
+            own.launch(work)
 
     def _run(self, inputs: Tensors, outputs: Tensors, handle: int) -> None:
         session = self._session(handle)
@@ -83,6 +98,9 @@ class CudaProgram:
         try:
             session.run_with_iobinding(binding, self._run_options)
         except Exception as error:  # the library's own exception types are private
+            # An error keeps what its frames know: the session would end with it, after its stream.
+            clear_frames(error.__traceback__)
+            del session, binding
             raise DeviceFailed(
                 f"{self._request.path.name}: onnxruntime failed on the GPU: {first_line(error)}. Use --streams 1 where "
                 f"memory is short, run again (--resume goes on where a run with --resume was stopped), or use the CPU: "
@@ -96,12 +114,19 @@ class CudaProgram:
             session = load(self._library, self._request, wanted)
             first = str(wanted[0][0])
             if first not in session.get_providers():
+                del session  # the error would keep it, and it may know the stream by another provider
                 raise BackendUnavailable(
                     f"{self._request.path}: onnxruntime {self._library.__version__} could not start its {first}: CUDA, "
                     f"cuDNN or TensorRT is not the version that it was made for. Use the CPU: --backend onnxruntime"
                 )
             self._loaded = handle, session
         return self._loaded[1]
+
+    def _rest(self) -> None:
+        if self._own is None:
+            self._unload()  # the stream is gone then
+        else:
+            self._own.rest()  # so that the clock hears of all its work
 
     def _unload(self) -> None:
         self._loaded = None

@@ -1,11 +1,14 @@
-"""onnxruntime on the GPU: a session for each stream, the caller's memory, and what is said where it cannot run.
+"""onnxruntime on the GPU: a session for each graph, the caller's memory, and what is said where it cannot run.
 
-The library is a stand-in (tests/stand_in_onnxruntime.py).
+The library is a stand-in (tests/stand_in_onnxruntime.py); errors are held with their tracebacks while it is looked at
+what is left.
 """
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +20,12 @@ import pytest
 
 from export.precision import lower
 from runtime import backends
-from runtime.bundle import ParityRecord, TypedGraph, file_record, read_bundle, write_manifest
-from runtime.errors import BackendUnavailable, DeviceFailed
+from runtime._device.cuda import CudaDevice
+from runtime.bundle import ParityRecord, TensorSpec, TypedGraph, file_record, read_bundle, write_manifest
+from runtime.clock import Clock
+from runtime.device import Form
+from runtime.errors import BackendUnavailable, DeviceFailed, VidmendError
+from runtime.program import Request
 from runtime.session import Session, Settings
 from tests.engined import GPU
 from tests.pictures import as_clip, moving_holes, moving_pictures, picture_of, whole
@@ -56,22 +63,66 @@ def wanted(root: Path) -> np.ndarray:
     return restored(Session(read_bundle(root), backends.get("onnxruntime"), Settings()))
 
 
+def form_of(spec: TensorSpec) -> Form:
+    return Form((1, *(int(side) for side in spec.shape[1:])))
+
+
 def session_of(name: str, root: Path) -> Session:
     return Session(read_bundle(root), backends.get(name), Settings())
 
 
-@pytest.mark.parametrize("name", ["onnxruntime_cuda", "onnxruntime_tensorrt"])
-def test_frames_are_those_of_the_cpu_and_every_clip_has_its_streams(name: str, any_window: Path) -> None:
-    library = FakeLibrary(FakeCuda(delays=(0.0, 0.0003)))
+@contextmanager
+def running(library: FakeLibrary, name: str, root: Path) -> Generator[Session, None, None]:
+    """A session; once it is closed all was given back in its turn, while the error that ended it is held."""
+    caught: VidmendError | None = None
     with machine(library):
-        session = session_of(name, any_window)
-        for clip in (1, 2):
+        try:
+            with session_of(name, root) as session:
+                yield session
+        except VidmendError as error:
+            caught = error
+        library.cuda.owned.check()
+    if caught is not None:
+        raise caught
+
+
+@pytest.mark.parametrize("name", ["onnxruntime_cuda", "onnxruntime_tensorrt"])
+def test_frames_are_those_of_the_cpu_and_a_graph_is_loaded_once_for_all_clips(name: str, any_window: Path) -> None:
+    library = FakeLibrary(FakeCuda(delays=(0.0, 0.0003)))
+    with running(library, name, any_window) as session:
+        for _ in range(2):
             assert np.array_equal(restored(session), wanted(any_window))
-            assert len(library.opened) == clip * 3  # one a stage
+            assert len(library.opened) == 3  # one a stage
+            assert not session.clock._overlap._open, "the clock waits for work that is through"
     handles = [options["user_compute_stream"] for ((_, options), *_) in library.opened]
-    assert len(set(handles)) == 6
+    assert len(set(handles)) == 3
     assert all(providers[-1] == CPU for providers in library.opened)
     assert session.precision == "fp32"
+
+
+def test_a_graph_without_a_stream_of_its_own_is_loaded_for_its_callers(any_window: Path) -> None:
+    bundle, library = read_bundle(any_window), FakeLibrary(FakeCuda())
+    at_rest = list[Callable[[], None]]()
+    spec = bundle.stage("encoder")
+    with machine(library):
+        device = CudaDevice(Clock())
+        with device.bound():
+            request = Request(bundle.file(spec, "onnx"), spec, {"B": 1}, "fp32", at_rest=at_rest.append)
+            program = backends.get("onnxruntime_cuda").open(request)
+            inputs, outputs = (
+                {port.name: device.allocate(form_of(port)) for port in ports} for ports in (spec.inputs, spec.outputs)
+            )
+            for stream in (device.stream("one"), device.stream("other")):
+                for _ in range(2):
+                    program.enqueue(inputs, outputs, stream)
+                stream.rest()
+            assert library.cuda.owned.alive["session"] == 1
+            for call in at_rest:
+                call()
+            assert library.cuda.owned.alive["session"] == 0
+        device.close()
+        library.cuda.owned.check()
+    assert len(library.opened) == 2
 
 
 def test_graphs_in_half_precision_are_taken_where_there_are_some(halves: Path) -> None:
@@ -98,14 +149,27 @@ def test_tensorrts_provider_narrows_nothing_by_itself(halves: Path, any_window: 
 def test_a_provider_that_does_not_start_is_one_line(any_window: Path) -> None:
     """The library itself would go on with the CPU."""
     library = FakeLibrary(FakeCuda(), starts=False)
-    with machine(library), pytest.raises(BackendUnavailable, match=r"^[^\n]*CUDAExecutionProvider: [^\n]*--backend"):
-        restored(session_of("onnxruntime_cuda", any_window))
+    said = r"^[^\n]*CUDAExecutionProvider: [^\n]*--backend"
+    with (
+        pytest.raises(BackendUnavailable, match=said),
+        running(library, "onnxruntime_cuda", any_window) as session,
+    ):
+        restored(session)
 
 
-def test_a_gpu_that_fails_is_one_line(any_window: Path) -> None:
-    library = FakeLibrary(FakeCuda(), fails=True)
-    with machine(library), pytest.raises(DeviceFailed, match=r"^[^\n]*failure 719[^\n]*--backend onnxruntime$"):
-        restored(session_of("onnxruntime_cuda", any_window))
+@pytest.mark.parametrize(
+    ("library", "error", "said"),
+    [
+        (FakeLibrary(FakeCuda(), fails=True), DeviceFailed, r"^[^\n]*failure 719[^\n]*--backend onnxruntime$"),
+        (FakeLibrary(FakeCuda(), refuses=True), BackendUnavailable, r"^[^\n]*failure 2: out of memory[^\n]*--backend"),
+    ],
+    ids=["at work", "when a graph is loaded"],
+)
+def test_a_gpu_that_fails_is_one_line(
+    library: FakeLibrary, error: type[VidmendError], said: str, any_window: Path
+) -> None:
+    with pytest.raises(error, match=said), running(library, "onnxruntime_cuda", any_window) as session:
+        restored(session)
 
 
 def test_a_file_that_is_no_graph_shows_before_a_stream_is_there(any_window: Path, tmp_path: Path) -> None:

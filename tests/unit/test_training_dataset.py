@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Generator
 from contextlib import closing
@@ -21,7 +19,6 @@ import torch
 from models._spec import Size
 from runtime.errors import InputError, UsageError, VidmendError
 from tests.archives import one_line, write_set
-from tests.guard.sources import ROOT
 from tests.tolerances import TOLERANCE
 from training.archive import read_clips
 from training.dataset import MOST_BROKEN, Holing, Samples, Weighted, batches
@@ -76,14 +73,6 @@ class Telling(Flat):
         ignored = [signal.getsignal(number) is signal.SIG_IGN for number in SIGNALS]
         level = 255 if all(ignored) else 0
         return Flat(level).draw(generator, frames, size)
-
-
-class Slow(Flat):
-    """Takes longer than a signal."""
-
-    def draw(self, generator: np.random.Generator, frames: int, size: Size) -> Drawn:
-        time.sleep(0.5)
-        return Flat(0).draw(generator, frames, size)
 
 
 class Dying(Flat):
@@ -220,33 +209,6 @@ def test_a_worker_leaves_ctrl_c_to_the_run() -> None:
     samples = Samples([Weighted(Telling(0), 1)], SIZE, 1, seed=0)
     assert first(1, batches(samples, 0, 1, workers=1))[0].levels.min() == 255
     assert first(1, batches(samples, 0, 1, workers=0))[0].levels.max() == 0
-
-
-_WAITING = """
-from tests.unit.test_training_dataset import SIZE, Samples, Slow, Weighted, batches
-from training.interruption import Interruption
-with Interruption() as interruption:
-    made = batches(Samples([Weighted(Slow(0), 1)], SIZE, 1, seed=0), 0, 1, workers=1)
-    for _ in range(6):
-        next(made)
-        print(interruption.asked, flush=True)
-    made.close()
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="signals a group of processes, which Windows has not")
-def test_a_whole_group_that_is_told_to_end_finishes_its_step() -> None:
-    """As torchrun and service managers do it; what starts workers is in the group, and used to take them along."""
-    command = [sys.executable, "-c", _WAITING]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "False\n"
-        os.killpg(process.pid, signal.SIGTERM)
-        out, err = process.communicate()
-    assert (process.returncode, err) == (0, "")
-    assert out.split() == ["True"] * 5
 
 
 def test_batches_come_through_a_pipe_and_not_through_shared_memory(samples: Samples) -> None:

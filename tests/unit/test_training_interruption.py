@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
+from models._spec import Size
+from tests.guard.sources import ROOT
 from training.interruption import SIGNALS, Interruption
+from training.sample import Drawn
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """A `ClipSource` that takes longer than a signal."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def draw(self, generator: np.random.Generator, frames: int, size: Size) -> Drawn:
+        """See `ClipSource`."""
+        time.sleep(0.5)
+        return Drawn(np.zeros((frames, size.height, size.width, 3), np.uint8), tuple(range(frames)), frames)
 
 
 @pytest.fixture(autouse=True)
@@ -46,3 +68,33 @@ def test_what_nohup_set_aside_stays_aside_unless_torchrun_passes_it_on(monkeypat
         signal.raise_signal(signal.SIGHUP)
         assert interruption.asked
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+_WAITING = """
+from models._spec import Size
+from tests.unit.test_training_interruption import Slow
+from training.dataset import Samples, Weighted, batches
+from training.interruption import Interruption
+with Interruption() as interruption:
+    made = batches(Samples([Weighted(Slow(), 1)], Size(32, 20), 1, seed=0), 0, 1, workers=1)
+    for _ in range(6):
+        next(made)
+        print(interruption.asked, flush=True)
+    made.close()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals a group of processes, which Windows has not")
+def test_a_whole_group_that_is_told_to_end_finishes_its_step() -> None:
+    """As torchrun and service managers do it; what starts workers is in the group, and used to take them along."""
+    command = [sys.executable, "-c", _WAITING]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "False\n"
+        os.killpg(process.pid, signal.SIGTERM)
+        out, err = process.communicate()
+    assert (process.returncode, err) == (0, "")
+    said = out.split()
+    assert (len(said), said[-1]) == (5, "True")

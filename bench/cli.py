@@ -93,7 +93,7 @@ def main(arguments: Sequence[str]) -> int:
     if arguments and arguments[0] in _OTHERS:
         return import_module(f"bench.{arguments[0]}").main(arguments[1:])
     options = build_parser().parse_args(arguments)
-    names = options.rows.split(",")
+    names = [name.strip() for name in options.rows.split(",")]
     try:
         _check(options.csv, names)
     except UsageError as error:

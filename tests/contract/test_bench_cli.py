@@ -90,3 +90,8 @@ def test_a_type_that_cannot_be_had_is_one_line_with_those_that_can(capsys: pytes
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert "row 'openvino fp8': there are here: PyTorch eager fp32, " in told
+
+
+def test_rows_may_be_listed_with_spaces_and_one_that_is_unknown_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--rows", "openvino, onnxruntime , warp"]) == 2
+    assert capsys.readouterr().err.startswith("bench.py: --rows: no row is called 'warp'; there are: ")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from types import TracebackType
 
 from rich.console import Console
@@ -11,11 +13,19 @@ from training.log import Entry
 from training.schedule import Stretch
 
 
+class _Console(Console):
+    """One whose reader may go: that ends no run."""
+
+    def on_broken_pipe(self) -> None:
+        """Where rich would end the program."""
+        self.quiet = True
+
+
 class ConsoleWatcher:
     """A `Watcher` for people; silent in all processes but the leading one."""
 
     def __init__(self, done: int, until: int, *, leads: bool) -> None:
-        self._console = Console(stderr=True, soft_wrap=True, highlight=False, quiet=not leads)
+        self._console = _Console(stderr=True, soft_wrap=True, highlight=False, quiet=not leads)
         self._shown = self._console.is_terminal and leads
         columns = (
             TextColumn("{task.description}", markup=False),
@@ -36,7 +46,8 @@ class ConsoleWatcher:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        with self._heard():
+            self._bar.stop()
 
     def began(self, stretch: Stretch) -> None:
         """See `Watcher`."""
@@ -60,4 +71,13 @@ class ConsoleWatcher:
 
     def note(self, line: str) -> None:
         """See `Watcher`."""
-        self._console.print(line, markup=False)
+        with self._heard():
+            self._console.print(line, markup=False)
+
+    @contextmanager
+    def _heard(self) -> Generator[None, None, None]:
+        """Where nobody is left to see what is shown, as when a terminal has closed, the run goes on and saves."""
+        try:
+            yield
+        except OSError:
+            self._console.quiet = True

@@ -190,9 +190,10 @@ def _held() -> Generator[None, None, None]:
 
     So the one that starts workers lives on when a whole group is told to end: the run finishes its step first.
     """
-    resource_tracker.ensure_running()  # which lets them through again when it is started
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
+        resource_tracker.ensure_running()  # else it is started later, and lets some of them through again
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

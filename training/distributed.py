@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, distributed
 
-from runtime.errors import UsageError, VidmendError
+from runtime.errors import UsageError, VidmendError, first_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +27,10 @@ class World:
         return self.rank == 0
 
     def mean(self, value: Tensor) -> Tensor:
-        """Over all processes; the tensor itself where there is one.  All of them must call it."""
+        """Over all processes; the tensor itself where there is one.  Like `total`, but on the tensor's own device."""
         if self.size > 1:
             value = value.detach().clone()
-            distributed.all_reduce(value)
+            self._add_up(value)
             value /= self.size
         return value
 
@@ -41,12 +41,18 @@ class World:
         """
         if self.size > 1:
             tensor = torch.tensor(count)
-            try:
-                distributed.all_reduce(tensor)
-            except RuntimeError:  # what gloo raises when a connection closes
-                raise VidmendError(f"process {self.rank}: another one is gone; what it wrote says why") from None
+            self._add_up(tensor)
             count = int(tensor)
         return count
+
+    def _add_up(self, tensor: Tensor) -> None:
+        try:
+            distributed.all_reduce(tensor)
+        except RuntimeError as error:  # what gloo raises when a connection closes, or at its timeout
+            raise VidmendError(
+                f"process {self.rank}: another one is gone, or silent for half an hour; what it wrote says why. Go on "
+                f"from the last checkpoint with --resume ({first_line(error)})"
+            ) from None
 
 
 @contextmanager

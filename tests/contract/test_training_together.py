@@ -1,4 +1,4 @@
-"""Processes that train together, when one of them cannot go on: all end, with a line, and what was done is saved."""
+"""Processes that train together, when one of them cannot go on: all end, with a line."""
 
 from __future__ import annotations
 
@@ -76,6 +76,7 @@ def _ended(folder: Path, *, dries: bool) -> list[str]:
         process.start()
     for process in both:
         process.join(120)
+        process.kill()  # one that waits for ever would be waited for at the end of the tests
     assert [process.exitcode for process in both] == [0, 0]
     return [(folder / f"{rank}.txt").read_text() for rank in range(2)]
 
@@ -91,5 +92,6 @@ def test_when_one_has_no_samples_any_more_all_steps_are_saved(tmp_path: Path) ->
 @pytest.mark.slow
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="this PyTorch trains in one process only")
 def test_when_one_fails_the_others_do_not_wait_for_it(tmp_path: Path) -> None:
-    told = ["log.csv: no space left", "process 1: another one is gone; what it wrote says why"]
-    assert _ended(tmp_path, dries=False) == told
+    leader, other = _ended(tmp_path, dries=False)
+    assert leader == "log.csv: no space left"
+    assert other.startswith("process 1: another one is gone, or silent for half an hour; what it wrote says why. Go on")

@@ -50,6 +50,7 @@ class Bench:
     bundle: Bundle
     notes: list[str] = field(default_factory=list[str])
     at_rest: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
+    at_end: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
 
     def open(self, stage: str, device: CudaDevice, *, cuda_graph: bool = False) -> Program:
         source = find_sources(self.bundle, self.backend, narrowest("auto"))[stage]
@@ -57,8 +58,26 @@ class Bench:
         spec = self.bundle.stage(stage)
         sizes, allocate = _sizes(self.bundle), device.allocate
         return self.backend.open(
-            Request(source.path, spec, sizes, "auto", source.compute, cuda_graph, *ties, allocate=allocate)
+            Request(
+                source.path,
+                spec,
+                sizes,
+                "auto",
+                source.compute,
+                cuda_graph,
+                *ties,
+                at_end=self.at_end.append,
+                allocate=allocate,
+                stream=device.stream,
+            )
         )
+
+    def end(self) -> None:
+        """What a session does behind its last clip, while the device is there."""
+        for call in (*self.at_rest, *self.at_end):
+            call()
+        self.at_rest.clear()
+        self.at_end.clear()
 
 
 @pytest.fixture(scope="module", params=ON_GPU)
@@ -80,10 +99,11 @@ def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture
-def device() -> Iterator[CudaDevice]:
+def device(bench: Bench) -> Iterator[CudaDevice]:
     made = CudaDevice(Clock())
     with made.bound():
         yield made
+        bench.end()
     made.close()
 
 

@@ -86,14 +86,15 @@ with Interruption() as interruption:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals a group of processes, which Windows has not")
-def test_a_whole_group_that_is_told_to_end_finishes_its_step() -> None:
+@pytest.mark.parametrize("number", SIGNALS[1:])
+def test_a_whole_group_that_is_told_to_end_finishes_its_step(number: signal.Signals) -> None:
     """As torchrun and service managers do it; what starts workers is in the group, and used to take them along."""
     command = [sys.executable, "-c", _WAITING]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "False\n"
-        os.killpg(process.pid, signal.SIGTERM)
+        os.killpg(process.pid, number)
         out, err = process.communicate()
     assert (process.returncode, err) == (0, "")
     said = out.split()

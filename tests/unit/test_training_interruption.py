@@ -71,10 +71,13 @@ def test_what_nohup_set_aside_stays_aside_unless_torchrun_passes_it_on(monkeypat
 
 
 _WAITING = """
+import signal
 from models._spec import Size
 from tests.unit.test_training_interruption import Slow
 from training.dataset import Samples, Weighted, batches
-from training.interruption import Interruption
+from training.interruption import SIGNALS, Interruption
+for number in SIGNALS:  # whatever started the tests: under nohup SIGHUP is no wish
+    signal.signal(number, signal.SIG_DFL)
 with Interruption() as interruption:
     made = batches(Samples([Weighted(Slow(), 1)], Size(32, 20), 1, seed=0), 0, 1, workers=1)
     for _ in range(6):

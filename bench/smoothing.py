@@ -63,7 +63,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         bundle = read_bundle(find_bundle(options.bundle))
         backend = backends.choose(options.backend, bundle, "fp32").backend
-        with Session(bundle, backend, Settings(precision="fp32")) as session:
+        with Session(bundle, backend, Settings(precision="fp32", seamless=False)) as session:
             print(f"{'scene':28} {'radius':>6} {'warping error':>14} {'PSNR dB':>8} {'ms a frame':>11}")
             for clip in options.clips:
                 for scene in _scenes(clip, options.frames, bundle):

@@ -100,6 +100,8 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
     add("--max-upscale", type=_upscale, default=Choice().max_upscale, metavar="S", help=upscale)
     add("--cuts", default="auto", metavar="auto|none|FILE", help="where scenes end; FILE: a frame or time a line")
     add("--temporal-smooth", type=_radius, default=0, metavar="N", help="calm flicker over N frames on each side")
+    seamless = "move each fill to continue the picture around it (default: yes; never with reference)"
+    add("--seamless", action=argparse.BooleanOptionalAction, default=True, help=seamless)
     add("--grain", action="store_true", help="give the fill the film grain of its surroundings")
     add("--deinterlace", action="store_true", help="make interlaced video progressive, at its frame rate")
     add("--fps", type=_fps, metavar="R", help="frames a second of pictures (default: 25)")
@@ -179,6 +181,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         precision=options.precision,
         dilate=options.dilate,
         feather=options.feather,
+        seamless=options.seamless,
         smooth=options.temporal_smooth,
         grain=options.grain,
         windows=options.streams,

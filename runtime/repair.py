@@ -22,7 +22,7 @@ from runtime.outlook import Outlook, look, replaced
 from runtime.plural import plural
 from runtime.progress import Progress
 from runtime.report import ReportData, Samples, write_report
-from runtime.session import Restored, Session, longest_of, precision_of
+from runtime.session import Restored, Session, longest_of, moves, precision_of
 from runtime.summary import Summary
 from runtime.video import FrameReader, FrameWriter, copy_video, copyable, open_work, open_writer
 from runtime.work import noted
@@ -211,6 +211,7 @@ def _report(job: Job, outlook: Outlook, summary: Summary) -> ReportData:
         ("Region", f"{job.regions.mode}, enlarged at most {job.regions.max_upscale:g} times"),
         ("Scene cuts", job.cuts),
         ("Mask grown by", f"{rule.dilate if settings.dilate is None else settings.dilate} of the network's pixels"),
+        ("Fill", "moved to continue the picture" if moves(outlook.bundle, settings) else "as the network painted it"),
         ("Feather", plural(settings.feather, "pixel")),
         ("Smoothed over", f"{plural(settings.smooth, 'frame')} on each side"),
         ("Grain", "matched" if settings.grain else "not added"),

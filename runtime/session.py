@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from weakref import WeakSet
 
@@ -28,6 +28,7 @@ from runtime.pool import Pool
 from runtime.program import Arithmetic, Backend, Precision, narrowest
 from runtime.regions import Region
 from runtime.schedule import Quality, make_schedule
+from runtime.seam import seamless
 from runtime.smooth import smoothed
 from runtime.sources import find_sources, types_of
 from runtime.stages import Encoder, Filled, Painter, collect, encode, paint, transform, visits
@@ -49,6 +50,7 @@ class Settings:
     threads: int | None = None  # to compute with, on the host; None: see runtime/cores.py
     dilate: int | None = None  # iterations of the 3x3 cross on the hole; None: as the bundle says
     feather: int = 0  # source pixels over which a fill fades into its surroundings
+    seamless: bool = True  # whether fills are moved to continue the picture around them; `reference` never does it
     smooth: int = 0  # frames before and after one that its fill is averaged with, along the motion
     grain: bool = False  # whether fills get the grain of their surroundings
     windows: int | None = None  # under way at once; None: 1 on the host, whose libraries use every core for it, else 2
@@ -80,6 +82,7 @@ class Session:
         self._rule = bundle.manifest.pixels
         self._schedule = make_schedule(settings.schedule, bundle.manifest.schedule, settings.quality)
         self.clock = Clock()
+        self._moves = moves(bundle, settings)
         self._windows = windows_of(backend, settings)
         self._clips: WeakSet[Generator[Restored, None, None]] = WeakSet()
         self._closed = False
@@ -163,7 +166,7 @@ class Session:
             closing(ahead(self._filled(prepared, regions), _FILLED_AHEAD)) as filled,
             self._work.compositing() as compose,
         ):
-            for item in self._smoothed(_joined(filled, waiting, paint_from)):
+            for item in self._smoothed(self._moved(_joined(filled, waiting, paint_from))):
                 if item.frame.index >= start:
                     yield _restored(item, compose)
 
@@ -172,7 +175,7 @@ class Session:
     ) -> Generator[Staged, None, None]:
         dilate = self._rule.dilate if self._settings.dilate is None else self._settings.dilate
         on_device = self._work.on_device
-        in_rgb = not on_device or self._settings.smooth > 0  # smoothing looks at views
+        in_rgb = not on_device or self._settings.smooth > 0 or self._moves  # both look at views
         how = Preparing(self._rule, dilate, in_rgb, on_device)
         return prepare(self.clock.timed("decode", clip), agenda, how, waiting, self.clock)
 
@@ -180,6 +183,14 @@ class Session:
         if self._settings.smooth == 0:
             return painted
         return self.clock.timed("smooth", smoothed(self.clock.apart(painted), self._settings.smooth))
+
+    def _moved(self, painted: Iterable[Painted]) -> Iterator[Painted]:
+        for item in painted:
+            patches = item.patches
+            if self._moves:
+                with self.clock.busy("composite"):
+                    patches = tuple(map(seamless, patches))
+            yield replace(item, patches=patches)
 
     def _filled(self, prepared: Generator[Staged, None, None], regions: Sequence[Region]) -> Iterator[Filled]:
         forms, schedule, pool = self._forms, self._schedule, Pool(self._device)
@@ -210,6 +221,12 @@ def precision_of(bundle: Bundle, settings: Settings) -> Precision:
     """As asked, but exact where the schedule is the published protocol's."""
     schedule = make_schedule(settings.schedule, bundle.manifest.schedule, settings.quality)
     return "fp32" if schedule.to_the_letter else settings.precision
+
+
+def moves(bundle: Bundle, settings: Settings) -> bool:
+    """Whether fills are moved to continue the picture: as asked, but not where the schedule is the published one."""
+    schedule = make_schedule(settings.schedule, bundle.manifest.schedule, settings.quality)
+    return settings.seamless and not schedule.to_the_letter
 
 
 def longest_of(bundle: Bundle, settings: Settings) -> float:

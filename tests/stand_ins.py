@@ -62,9 +62,10 @@ def _fail() -> None:
 
 
 class Mixing(Counting):
-    """A feature is the picture's mean, what is completed is mixed with the whole window, and that is the colour.
+    """A feature is the picture's mean, what is completed is mixed with the whole window, and that is the pattern.
 
-    The mean weighs samples by their place and frames by theirs, so that no exchange of either goes unnoticed.
+    The mean weighs samples by their place and frames by theirs, so that no exchange of either goes unnoticed.  Painted
+    is a pattern and no flat colour, of which nothing would be left in a fill that is moved to continue the picture.
     """
 
     def open(self, request: Request) -> Program:
@@ -100,4 +101,5 @@ class MixingProgram:
             window = np.mean(features[:, 0, 0, 0] * order, dtype=np.float32)
             completed[:] = features[: len(completed)] * np.float32(0.5) + window
         else:
-            outputs["rgb"][:] = np.sin(np.float32(40) * inputs["features"][0, 0, 0, 0])
+            place = np.arange(outputs["rgb"].size).reshape(outputs["rgb"].shape)
+            outputs["rgb"][:] = np.sin(np.float32(40) * inputs["features"][0, 0, 0, 0] + place)

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -27,7 +28,7 @@ from runtime.interruption import INTERRUPTED, interruptible
 from runtime.job import find_bundle
 from runtime.memory import share_one_arena
 from runtime.progress import shown
-from runtime.session import Settings, longest_of, precision_of
+from runtime.session import Settings, longest_of, moves, precision_of
 
 __all__ = ["build_parser", "main"]
 
@@ -105,9 +106,9 @@ def _methods(
     manifest = bundle.manifest
 
     def open_it(chosen: backends.Chosen) -> Network:
-        return open_network(bundle, chosen.backend, options.schedule, size, chosen.arithmetic)
+        return open_network(bundle, chosen.backend, replace(settings, arithmetic=chosen.arithmetic), size)
 
-    settings = Settings(options.schedule)
+    settings = Settings(options.schedule, seamless=options.seamless)
     search = backends.Search(longest=longest_of(bundle, settings))
     chosen, opened = backends.opened(options.backend, bundle, precision_of(bundle, settings), search, open_it)
     for note in chosen.notes:
@@ -117,6 +118,7 @@ def _methods(
             ("bundle", f"{bundle.root.resolve().name}: {manifest.network} {manifest.variant}"),
             ("weights", f"{manifest.provenance.checkpoint}, sha256 {manifest.provenance.checkpoint_sha256[:12]}"),
             ("run", f"{chosen.name} {network.session.precision}, schedule {options.schedule}"),
+            ("fills", "moved to continue the picture" if moves(bundle, settings) else "as the network painted them"),
             ("size", f"{plan.width}x{plan.height}, at most {plan.frames} frames a clip"),
             ("clips", ", ".join(names_of(plan.clips))),
             ("masks", f"{', '.join(plan.masks)}, seed {plan.seed}"),

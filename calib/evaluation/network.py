@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from calib.baselines import blanked
 from calib.clips import frame_of, picture_of, whole_frame
 from runtime.bundle import Bundle
 from runtime.frame import RGB, Hole, Masked
-from runtime.program import Arithmetic, Backend
+from runtime.program import Backend
 from runtime.session import Session, Settings
 
 
@@ -39,17 +39,16 @@ class Network:
                 yield np.where(hole[..., None], picture_of(done.frame), picture)
 
 
-def open_network(
-    bundle: Bundle, backend: Backend, schedule: str, size: tuple[int, int], arithmetic: Arithmetic | None = None
-) -> Network:
+def open_network(bundle: Bundle, backend: Backend, settings: Settings, size: tuple[int, int]) -> Network:
     """The bundle on a backend, for frames of `size`, width and height; raises what `Session` does.
 
-    Holes come dilated.  Where the network's size is another they are dilated once more at that size, by the bundle's
-    own rule, since resizing mixes what lies in a hole into its rim; what the network paints there is not taken.
+    Holes come dilated, whatever `settings` say.  Where the network's size is another they are dilated once more at that
+    size, by the bundle's own rule, since resizing mixes what lies in a hole into its rim; what the network paints there
+    is not taken.
     """
     rule = bundle.manifest.pixels
     dilate = 0 if size == (rule.width, rule.height) else None
-    return Network(Session(bundle, backend, Settings(schedule=schedule, dilate=dilate, arithmetic=arithmetic)))
+    return Network(Session(bundle, backend, replace(settings, dilate=dilate)))
 
 
 def _masked(picture: RGB, hole: Hole, index: int) -> Masked:

@@ -60,6 +60,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--size", type=_size, metavar="WxH", help="at which is filled and measured (default: the network's own)")
     how = "steady: as infer.py runs (default); reference: the published protocol"
     add("--schedule", default="steady", choices=schedule.NAMES, help=how)
+    seamless = "move fills to continue the picture around them, as infer.py does (default: yes; never with reference)"
+    add("--seamless", action=argparse.BooleanOptionalAction, default=True, help=seamless)
     add("--backend", default="auto", choices=("auto", *backends.names()), help="inference library (default: auto)")
     add("--out", type=Path, metavar="DIR", help="a new folder for CSV, page and pictures (default: print means only)")
     add("--i3d", type=Path, metavar="FILE", help="I3D as ONNX (docs/evaluation.md): adds VFID, from two clips on")

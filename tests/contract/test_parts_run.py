@@ -164,7 +164,7 @@ def test_parts_are_decoded_on_the_host_in_the_type_of_whole_pictures_or_never(an
 
 def test_what_nobody_looks_at_is_black_and_never_what_memory_held(any_window: Path) -> None:
     holes = moving_holes(12, WIDTH, HEIGHT)
-    session = Session(read_bundle(any_window), backends.get("onnxruntime"), Settings(dilate=1))
+    session = Session(read_bundle(any_window), backends.get("onnxruntime"), Settings(dilate=1, seamless=False))
     for done, hole in zip(
         session.restore(as_clip(moving_pictures(12, WIDTH, HEIGHT), holes), WHOLE), holes, strict=True
     ):

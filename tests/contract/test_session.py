@@ -146,6 +146,6 @@ def test_dilation_is_what_was_asked_for(grown: int, any_window: Path) -> None:
     hole = np.zeros((HEIGHT, WIDTH), np.bool_)
     hole[24, 48] = True
     pictures = [np.full((HEIGHT, WIDTH, 3), 255, np.uint8)]
-    session = Session(read_bundle(any_window), Counting(), Settings(dilate=grown))
+    session = Session(read_bundle(any_window), Counting(), Settings(dilate=grown, seamless=False))
     (done,) = session.restore(as_clip(pictures, [hole]), WHOLE)
     assert (picture_of(done.frame)[..., 0] != 255).sum() == 2 * grown * grown + 2 * grown + 1  # a diamond

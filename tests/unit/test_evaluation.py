@@ -28,6 +28,7 @@ from runtime.frame import RGB, Hole
 from runtime.job import find_bundle
 from runtime.program import Program, Request, Tensors
 from runtime.progress import silent
+from runtime.session import Settings
 from tests.clips import Clip, write_clip
 from tests.pictures import moving_holes, moving_pictures
 from tests.stand_ins import Counting, Mixing
@@ -118,7 +119,7 @@ def test_the_network_sees_nothing_of_what_lies_under_a_hole(
     bundle = replace(bundle, manifest=replace(bundle.manifest, pixels=rule))
     truth, holes = moving_pictures(3, *size), moving_holes(3, *size)
     garbled = [np.where(hole[..., None], np.uint8(9), picture) for picture, hole in zip(truth, holes, strict=True)]
-    network = open_network(bundle, Mixing(), "steady", size)
+    network = open_network(bundle, Mixing(), Settings(), size)
     filled, again = list(network(truth, holes)), list(network(garbled, holes))
     for picture, hole, one, other in zip(truth, holes, filled, again, strict=True):
         assert (one == other).all()
@@ -155,19 +156,19 @@ def test_holes_are_not_dilated_a_second_time(bundle: Bundle) -> None:
     size = (rule.width, rule.height)
     truth, holes = moving_pictures(2, *size), moving_holes(2, *size)
     backend = Watching()
-    list(open_network(bundle, backend, "steady", size)(truth, holes))
+    list(open_network(bundle, backend, Settings(), size)(truth, holes))
     assert [(seen == hole).all() for seen, hole in zip(backend.blank, holes, strict=True)] == [True, True]
 
 
 def test_a_frame_without_a_hole_stays_as_it_is(bundle: Bundle) -> None:
     truth, holes = moving_pictures(3, 120, 90), moving_holes(3, 120, 90)
     holes[1] = np.zeros_like(holes[1])
-    filled = list(open_network(bundle, Mixing(), "steady", (120, 90))(truth, holes))
+    filled = list(open_network(bundle, Mixing(), Settings(), (120, 90))(truth, holes))
     assert (filled[1] == truth[1]).all()
 
 
 def test_a_fill_is_what_a_network_is(bundle: Bundle) -> None:
-    network = open_network(bundle, Counting(), "reference", (96, 80))
+    network = open_network(bundle, Counting(), Settings("reference"), (96, 80))
     assert isinstance(network, Network)
     assert network.session.picture == (432, 240)
 

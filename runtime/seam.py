@@ -18,11 +18,13 @@ from runtime.patch import Patch
 
 Known = npt.NDArray[np.float32]  # [h, w, 4]: three differences times a weight of 0 to 1, then that weight
 
-_TAPS = np.array([1, 3, 3, 1], np.float32) / 8  # halving: the two samples under the new one, and one to each side
-_ENOUGH = np.float32(1 / 16)  # of what is averaged: where so much is known, the average counts as known altogether
+TAPS = (1 / 8, 3 / 8, 3 / 8, 1 / 8)  # halving: the two samples under the new one, and one to each side
+ENOUGH = 1 / 16  # of what is averaged: where so much is known, the average counts as known altogether
+SWEEPS = 2  # of the membrane's equation, at each size
+LITTLE = 1e-30  # stands for a weight of nothing, by which nothing is divided
+
+_TAPS = np.array(TAPS, np.float32)
 _BESIDE = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32) / 4  # the membrane: each sample its neighbours' mean
-_SWEEPS = 2
-_LITTLE = np.float32(1e-30)  # where nothing is known, nothing is divided by it
 
 
 def seamless(patch: Patch) -> Patch:
@@ -53,7 +55,7 @@ def _continued(known: Known) -> npt.NDArray[np.float32]:
     for level in reversed(levels):
         fixed, free = level[..., :3], 1 - level[..., 3:]
         found = fixed + free * cv2.resize(found, level.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-        for _ in range(_SWEEPS):
+        for _ in range(SWEEPS):
             found = fixed + free * cv2.filter2D(found, -1, _BESIDE, borderType=cv2.BORDER_REPLICATE)
     return found
 
@@ -61,5 +63,5 @@ def _continued(known: Known) -> npt.NDArray[np.float32]:
 def _halved(known: Known) -> Known:
     halved = cv2.sepFilter2D(known, -1, _TAPS, _TAPS, anchor=(1, 1), borderType=cv2.BORDER_CONSTANT)[::2, ::2]
     share = halved[..., 3:]
-    weight = np.minimum(share / _ENOUGH, np.float32(1)) / np.maximum(share, _LITTLE)
+    weight = np.minimum(share / ENOUGH, 1) / np.maximum(share, LITTLE)
     return np.asarray(halved * weight, np.float32)

@@ -102,6 +102,7 @@ class Objective:
     teacher_variant: str = "official"
     guidance: float = _least(0.0, 0.0)  # weight of showing attention where a hole's content is in sight
     squared: float = _between(0.0, 1.0, 0.0)  # share of the hole's loss that is of squared differences
+    seamless: float = _between(0.0, 1.0, 0.0)  # share that is of fills moved to continue the clip, as a run moves them
 
 
 @dataclass(frozen=True, slots=True)

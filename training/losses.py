@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from training.seam import seamless
+
 
 @dataclass(frozen=True, slots=True)
 class Reconstruction:
@@ -24,7 +26,13 @@ class Reconstruction:
 
 
 def reconstruction(
-    prediction: Tensor, clip: Tensor, mask: Tensor, hole_share: Tensor | None = None, *, squared: float = 0.0
+    prediction: Tensor,
+    clip: Tensor,
+    mask: Tensor,
+    hole_share: Tensor | None = None,
+    *,
+    squared: float = 0.0,
+    moved: float = 0.0,
 ) -> Reconstruction:
     """L1 in the hole and beside it (paper, eq. 7 and 8): `|(P-Y)M| / mean(M)` and `|(P-Y)(1-M)| / mean(1-M)`.
 
@@ -32,18 +40,25 @@ def reconstruction(
     `[..., 1, H, W]` with 1 in the hole; a part that is nowhere in the batch costs 0.  `hole_share` stands for mean(M)
     where several processes share a batch: given the mean of all their masks, the mean of their losses is the loss of
     the whole batch.  `squared` (ours), 0 to 1, is the share of the hole's loss that takes `(P-Y)^2` for `|P-Y|`: its
-    best guess is the mean of what may be there, not the median.  Raises `ValueError` when the shapes do not fit,
-    instead of broadcasting one over another.
+    best guess is the mean of what may be there, not the median.  `moved` (ours), 0 to 1, is the share that is of the
+    prediction after `seamless`.  Raises `ValueError` when the shapes do not fit, instead of broadcasting one over
+    another.
     """
     _same_frames(prediction, clip, mask)
     difference = (prediction - clip).abs()
-    in_hole = difference if not squared else torch.lerp(difference, difference.square(), squared)
+    in_hole = _cost(difference, squared)
+    if moved:
+        in_hole = torch.lerp(in_hole, _cost((seamless(prediction, clip, mask) - clip).abs(), squared), moved)
     least = 1 / mask.numel()  # a single pixel's share: below it lies only an empty part, whose numerator is 0 too
     share = mask.mean() if hole_share is None else hole_share
     return Reconstruction(
         hole=(in_hole * mask).mean() / share.clamp_min(least),
         valid=(difference * (1 - mask)).mean() / (1 - share).clamp_min(least),
     )
+
+
+def _cost(difference: Tensor, squared: float) -> Tensor:
+    return torch.lerp(difference, difference.square(), squared) if squared else difference
 
 
 def composite(prediction: Tensor, clip: Tensor, mask: Tensor) -> Tensor:

@@ -117,7 +117,9 @@ class Trainer:
     def _losses(self, prediction: Tensor, whole: Tensor, frames: Tensor, masks: Tensor) -> list[Tensor]:
         """What the generator minimises, unweighted: hole, valid, adversarial, distillation, guidance."""
         share = self.world.mean(masks.mean())  # of all processes' holes, so that they learn what one process would
-        close = reconstruction(prediction, frames, masks, share, squared=self.config.objective.squared)
+        objective = self.config.objective
+        squared, moved = objective.squared, objective.seamless
+        close = reconstruction(prediction, frames, masks, share, squared=squared, moved=moved)
         persuasion = distillation = frames.new_zeros(())
         if self.discriminator is not None:
             self.discriminator.requires_grad_(False)  # it passes gradients on, and needs none of its own

@@ -44,6 +44,16 @@ def test_a_share_of_the_holes_loss_is_squared(squared: float, hole: float) -> No
     assert found.valid.item() == pytest.approx(0.1, abs=CLOSE)
 
 
+@pytest.mark.parametrize(("moved", "hole"), [(0.25, 0.225), (1.0, 0.0)])
+def test_a_share_of_the_holes_loss_is_of_the_moved_prediction(moved: float, hole: float) -> None:
+    """Off by 0.3 everywhere, of which nothing is left where the prediction is moved by what it is off beside a hole."""
+    clip, mask = noise(1, 2, 3, 6, 7), doubles([0.0] * 42, (1, 1, 1, 6, 7)).repeat(1, 2, 1, 1, 1)
+    mask[..., 2:4, 1:6] = 1
+    found = reconstruction(clip + 0.3, clip, mask, moved=moved)
+    assert found.hole.item() == pytest.approx(hole, abs=CLOSE)
+    assert found.valid.item() == pytest.approx(0.3, abs=CLOSE)
+
+
 def test_reconstruction_is_the_written_formula() -> None:
     """`sum |P-Y| over the part's samples / their number`, element by element."""
     prediction, clip = noise(2, 3, 3, 4, 5), noise(2, 3, 3, 4, 5, seed=1)

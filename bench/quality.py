@@ -123,7 +123,8 @@ def _measured(
     print(f"{'way':>9} {'s a frame':>10} {'speed':>6} {'PSNR dB':>8} {'against':>8} {'flicker':>8}")
     rows: dict[Way, Row] = {}
     for way in ways:
-        with Session(_paced(bundle, way), chosen.backend, Settings(arithmetic=chosen.arithmetic)) as session:
+        settings = Settings(arithmetic=chosen.arithmetic, seamless=False)
+        with Session(_paced(bundle, way), chosen.backend, settings) as session:
             list(_painted(session, cases[0], way.targets + way.references))  # opens the programs of its windows
             figures = [_timed(session, case) for case in cases]
         frames = sum(len(case.masked) for case in cases)

@@ -112,7 +112,7 @@ class Meter:
 
     def __init__(self, bundle: Bundle, backend: Backend) -> None:
         self._stride = bundle.manifest.schedule.neighbour_stride
-        self._session = Session(bundle, backend, Settings(precision="fp32"))
+        self._session = Session(bundle, backend, Settings(precision="fp32", seamless=False))
 
     def close(self) -> None:
         """Let go of the session."""

@@ -56,7 +56,7 @@ def _print_table(clips: Sequence[Path], count: int, bundle: Bundle, backend_name
         holes = [replaced_in_whole(masked, bundle.manifest.pixels) for masked in clip_masked]
         row: list[float] = []
         for name in schedule.NAMES:
-            with Session(bundle, backend, Settings(schedule=name, precision="fp32")) as session:
+            with Session(bundle, backend, Settings(schedule=name, precision="fp32", seamless=False)) as session:
                 repaired = session.restore(clip_masked, [whole_frame(clip_masked[0].frame)])
                 row.append(psnr_in_hole((picture_of(done.frame) for done in repaired), truth, holes))
         row.append(psnr_in_hole(map(telea, truth, holes), truth, holes))

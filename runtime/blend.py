@@ -85,6 +85,11 @@ def weight_of(window: FrameWindow, index: int) -> float:
     return (window.targets[-1] - window.targets[0]) / 2 + 1 - abs(index - window.centre)
 
 
+def shown_by(pixels: Array, rule: PixelRule) -> RGB:
+    """What the encoder's input `[3, H, W]` was made of, `[H, W, 3]`; exact in float32 and float16, where not blank."""
+    return np.clip(np.floor(samples(pixels, rule) + np.float32(0.5)), 0, 255).astype(np.uint8)
+
+
 def samples(painted: Array, rule: PixelRule) -> Samples:
     """The decoder's `[3, H, W]` in low..high as `[H, W, 3]` in 0..255, red first.
 

@@ -36,7 +36,7 @@ class Patch:
     """What the network painted of one crop of one frame; all three upright and of the network's size `[h, w]`."""
 
     crop: Crop
-    shown: RGB | None  # what the source shows there; None: only a device saw it
+    shown: RGB | None  # what the source shows there, in the hole maybe blank; None: only a device saw it
     fill: RGB  # what the network painted, inside the hole and as far around it as a finish looks; beyond maybe black
     hole: Hole  # dilated; True somewhere
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
 from weakref import WeakSet
 
@@ -13,6 +14,7 @@ from runtime._clip_frames import Again, Room, WaitingFrames
 from runtime._session_stages import Stages, Ties
 from runtime.afterwards import afterwards
 from runtime.ahead import ahead
+from runtime.blend import shown_by
 from runtime.bundle import Bundle
 from runtime.clip import Agenda, Preparing, Staged, prepare, shots
 from runtime.clock import Clock
@@ -175,7 +177,7 @@ class Session:
     ) -> Generator[Staged, None, None]:
         dilate = self._rule.dilate if self._settings.dilate is None else self._settings.dilate
         on_device = self._work.on_device
-        in_rgb = not on_device or self._settings.smooth > 0 or self._moves  # both look at views
+        in_rgb = not on_device or self._settings.smooth > 0  # smoothing looks at views
         how = Preparing(self._rule, dilate, in_rgb, on_device)
         return prepare(self.clock.timed("decode", clip), agenda, how, waiting, self.clock)
 
@@ -196,7 +198,8 @@ class Session:
         forms, schedule, pool = self._forms, self._schedule, Pool(self._device)
         ends = self._work.ends(pool)
         encoder = Encoder(self._encoder, self._rule, forms, pool, _FEATURE_BYTES)
-        painter = Painter(self._decoder, ends.canvas, pool)
+        show = partial(shown_by, rule=self._rule) if self._moves else None
+        painter = Painter(self._decoder, ends.canvas, pool, show)
         with (
             closing(ahead(prepared, _STAGED_AHEAD)) as staged,
             self._device.bound(),

@@ -20,9 +20,9 @@ from runtime.bundle import PixelRule
 from runtime.canvas import Canvas
 from runtime.clip import Lane, Shot, View
 from runtime.decoder import Decoder
-from runtime.device import Event, Form, HostArray, Stream
+from runtime.device import Array, Event, Form, HostArray, Stream
 from runtime.frame import RGB, Hole
-from runtime.numbers import as_floats
+from runtime.numbers import as_floats, floats
 from runtime.parts import Part
 from runtime.patch import Crop, Patch
 from runtime.pixels import normalise
@@ -31,6 +31,8 @@ from runtime.program import Program
 from runtime.schedule import Schedule, Step, steps
 from runtime.streams import Streams
 from runtime.transformer import Transformer
+
+Show = Callable[[Array], RGB]  # the encoder's input `[3, H, W]` -> what it shows, RGB `[H, W, 3]`
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class _Pending:
     crop: Crop
     view: RGB | None
     hole: Hole
-    canvas: Canvas
+    work: _Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,21 +186,30 @@ def transform(
             yield Completed(item.visit, None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Work:
     """A picture that windows still add to, and what of it they decode."""
 
     canvas: Canvas
     part: Part | None  # None: all of it
+    shown: RGB | None = None  # of the source, brought back from the device that made the encoder's input of it
+
+    def bring(self, show: Show, pixels: HostArray) -> None:
+        """Keep what the encoder's input `[1, 3, H, W]` shows."""
+        self.shown = show(floats(pixels[0]))
 
 
 class Painter:
     """The decoder and the pictures that windows still add to."""
 
-    def __init__(self, decoder: Decoder, make_canvas: Callable[[Part | None], Canvas], pool: Pool) -> None:
+    def __init__(
+        self, decoder: Decoder, make_canvas: Callable[[Part | None], Canvas], pool: Pool, show: Show | None
+    ) -> None:
+        """`show` makes views of the encoder's input, where the host wants those that it did not make itself."""
         self._decoder = decoder
         self._make_canvas = make_canvas
         self._pool = pool
+        self._show = show
         self._works: dict[tuple[int, int], _Work] = {}  # by lane and frame of the shot
 
     def add(self, lane: Lane, step: Step, completed: Buffer, streams: Streams) -> None:
@@ -210,6 +221,8 @@ class Painter:
                 work = self._work(lane, index)
                 painted = self._decoder.run(completed.rows(row, row + 1), work.part, self._pool, decoder)
                 work.canvas.add(painted, step.window, index, streams, last=index in step.finished)
+                if index in step.finished:
+                    self._bring(lane.views[index], work, streams.download)
         completed.hold(decoder.mark())
 
     def finish(self, shot: Shot, index: int) -> Callable[[], Filled]:
@@ -219,8 +232,15 @@ class Painter:
             view = lane.views.get(index)
             if view is not None and view.hole is not None and view.repainted:
                 work = self._works.pop((lane.number, index))
-                pending.append(_Pending(lane.crop, view.rgb, view.hole, work.canvas))
+                pending.append(_Pending(lane.crop, view.rgb, view.hole, work))
         return partial(_fill, shot.frame_index(index), shot.number, pending)
+
+    def _bring(self, view: View, work: _Work, download: Stream) -> None:
+        """A view that only the device has comes to the host as the encoder's input, blank in the hole."""
+        if self._show is None or view.rgb is not None or view.pixels is None:
+            return
+        download.wait(view.pixels.ready)
+        view.pixels.hold(download.read(view.pixels.tensor, partial(work.bring, self._show)))
 
     def _work(self, lane: Lane, index: int) -> _Work:
         """The picture of frame `index`; all windows decode the same part of it, since its hole is one."""
@@ -261,8 +281,12 @@ def _complete(item: Leaving) -> list[Filled]:
 
 
 def _fill(index: int, shot: int, pending: Sequence[_Pending]) -> Filled:
-    patches = (Patch(item.crop, item.view, item.canvas.result(), item.hole) for item in pending)
-    return Filled(index, shot, tuple(patches))
+    return Filled(index, shot, tuple(map(_patch, pending)))
+
+
+def _patch(item: _Pending) -> Patch:
+    shown = item.work.shown if item.view is None else item.view
+    return Patch(item.crop, shown, item.work.canvas.result(), item.hole)
 
 
 def _append(filled: list[Filled], make: Callable[[], Filled]) -> None:

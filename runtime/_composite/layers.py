@@ -76,7 +76,8 @@ def read_of(hole: Hole, crop: Crop, feather: int) -> Area:
     """The part of a patch's fill, upright, that anything behind the network looks at.
 
     That is the hole, and what the resize to the crop's size takes for every pixel of some opacity; the others of a
-    chroma cell weigh nothing in it.  Smoothing looks at holes alone, grain and report at nothing of it.
+    chroma cell weigh nothing in it.  `seamless` looks at the pixels beside the hole, which the resize takes anyway;
+    smoothing looks at holes alone, grain and report at nothing of it.
     """
     lying = np.rot90(hole, -crop.turns)
     top, bottom = _read(np.flatnonzero(lying.any(axis=1)), lying.shape[0], crop.height, feather)

@@ -16,7 +16,7 @@ from calib.metrics import psnr_in_hole
 from runtime.bundle import DEFAULT, read_bundle
 from runtime.errors import VidmendError
 from runtime.frame import RGB, Hole
-from runtime.interruption import INTERRUPTED, interruptible
+from runtime.interruption import INTERRUPTED, interruptible, run_main
 from runtime.job import Job, find_bundle
 from runtime.progress import shown
 from runtime.repair import repair
@@ -99,4 +99,4 @@ def _panels(before: RGB, hole: Hole, after: RGB) -> Image.Image:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_main("calib.demo", sys.argv[1:]))

@@ -47,8 +47,9 @@ def warping_error(found: Iterable[RGB], motions: Iterable[npt.NDArray[np.float32
 
     Every picture but the first is compared with the one before it, moved.  `motions[t]`, `[H, W, 2]`, says how many
     pixels right and down what picture `t + 1` shows lay in picture `t`; pixels that come from outside it do not count.
-    Pictures uint8 `[H, W, 3]`, holes `[H, W]` one a picture.  Raises `ValueError` when no pixel counts or the iterables
-    differ in length.  Source: W.-S. Lai et al., "Learning Blind Video Temporal Consistency", ECCV 2018, section 4.
+    Pictures uint8 `[H, W, 3]`, holes `[H, W]` one a picture.  NaN when no pixel counts.  Raises `ValueError` when the
+    iterables differ in length.  Source: W.-S. Lai et al., "Learning Blind Video Temporal Consistency", ECCV 2018,
+    section 4.
     """
     total, samples = 0.0, 0
     later = iter(holes)
@@ -63,9 +64,7 @@ def warping_error(found: Iterable[RGB], motions: Iterable[npt.NDArray[np.float32
         inside = (moved[counted] - now[counted]) ** 2
         total += float(inside.sum())
         samples += inside.size
-    if not samples:
-        raise ValueError("no pixel of a hole can be compared with the picture before")
-    return math.sqrt(total / samples)
+    return math.sqrt(total / samples) if samples else math.nan
 
 
 def frechet_distance(first: npt.NDArray[np.floating], second: npt.NDArray[np.floating]) -> float:

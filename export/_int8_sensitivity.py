@@ -48,12 +48,14 @@ def sensitivity(sample: Sample, table: RangeTable, say: Say) -> Sensitivity:
 
 
 def sqnr_db(found: Array, wanted: Array) -> float:
-    """Signal to quantisation noise; `EQUAL_DB` when nothing differs, minus that for noise without a signal."""
+    """Signal to quantisation noise; `EQUAL_DB` when nothing differs, minus that for noise alone or without bounds."""
     exact = wanted.astype(np.float64)
     signal, noise = float((exact**2).sum()), float(((found - exact) ** 2).sum())
     if noise == 0.0:
         return EQUAL_DB
-    return -EQUAL_DB if signal == 0.0 else min(EQUAL_DB, 10 * math.log10(signal / noise))
+    if signal == 0.0 or not math.isfinite(noise):
+        return -EQUAL_DB
+    return min(EQUAL_DB, 10 * math.log10(signal / noise))
 
 
 def islands(layers: Sequence[Layer]) -> list[frozenset[Layered]]:

@@ -1,6 +1,6 @@
 """A bundle's graphs in int8: observed, quantised, measured, and recorded beside the float32 ones.
 
-Works on a bundle that is there, from its own graphs; PyTorch is not needed.
+Works on a bundle that is there, from its own graphs.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def order_of(paths: Sequence[Path], holdout: Sequence[Path], max_drop_db: float)
     """What the command line asks for.
 
     With tables alone the first clip of the hold-out is what layers are compared on, and no more of the hold-out.
-    Raises `UsageError` without real clips, where a clip stands on both sides or twice, and at tables that are none or
-    do not go together; `InputError` at a clip of which no frame can be read.
+    Raises `UsageError` without real clips, where a clip stands on both sides or in a table too, and at tables that are
+    none or do not go together; `InputError` at a clip of which no frame can be read.
     """
     tables = {path: read_table(path) for path in paths if path.suffix == ".json"}
     clips = find_clips([path for path in paths if path not in tables])

@@ -85,7 +85,7 @@ def measure(found: Array, wanted: Array) -> ParityRecord:
         max_abs=_finite_max(np.abs(found - wanted)),
         tolerance=0.0,
         psnr_db=_psnr_db(found.astype(np.float64), wanted.astype(np.float64)),
-        nan_count=int(np.isnan(found).sum()),
+        nan_count=int(np.count_nonzero(~np.isfinite(found))),
     )
 
 

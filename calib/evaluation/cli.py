@@ -108,21 +108,23 @@ def _methods(
     def open_it(chosen: backends.Chosen) -> Network:
         return open_network(bundle, chosen.backend, replace(settings, arithmetic=chosen.arithmetic), size)
 
-    settings = Settings(options.schedule, seamless=options.seamless)
+    settings = Settings(options.schedule, precision=options.precision, seamless=options.seamless)
     search = backends.Search(longest=longest_of(bundle, settings))
     chosen, opened = backends.opened(options.backend, bundle, precision_of(bundle, settings), search, open_it)
     for note in chosen.notes:
         _say(f"note: {note}")
     with closing(opened) as network:
+        run = f"{chosen.name} {network.session.precision}, schedule {options.schedule}"
         facts = (
             ("bundle", f"{bundle.root.resolve().name}: {manifest.network} {manifest.variant}"),
             ("weights", f"{manifest.provenance.checkpoint}, sha256 {manifest.provenance.checkpoint_sha256[:12]}"),
-            ("run", f"{chosen.name} {network.session.precision}, schedule {options.schedule}"),
+            ("run", run),
             ("fills", "moved to continue the picture" if moves(bundle, settings) else "as the network painted them"),
             ("size", f"{plan.width}x{plan.height}, at most {plan.frames} frames a clip"),
             ("clips", ", ".join(names_of(plan.clips))),
             ("masks", f"{', '.join(plan.masks)}, seed {plan.seed}"),
         )
+        _say(f"{manifest.network} {manifest.variant} by {run}")
         yield {NETWORK: network, **{baseline: BASELINES[baseline] for baseline in options.baselines}}, facts
         for note in network.session.notes:
             _say(f"note: {note}")

@@ -13,6 +13,7 @@ from calib.mask_sets import MASK_SETS
 from runtime import backends, schedule
 from runtime.arguments import OneLineParser
 from runtime.bundle import DEFAULT
+from runtime.program import PRECISIONS
 
 NONE = "none"
 
@@ -63,6 +64,8 @@ def build_parser() -> argparse.ArgumentParser:
     seamless = "move fills to continue the picture around them, as infer.py does (default: yes; never with reference)"
     add("--seamless", action=argparse.BooleanOptionalAction, default=True, help=seamless)
     add("--backend", default="auto", choices=("auto", *backends.names()), help="inference library (default: auto)")
+    precision = "auto: on a CPU int8, bf16 or fp32, as a trial finds quickest; else the bundle's (default); fp32: exact"
+    add("--precision", default="auto", choices=PRECISIONS, help=precision)
     add("--out", type=Path, metavar="DIR", help="a new folder for CSV, page and pictures (default: print means only)")
     add("--i3d", type=Path, metavar="FILE", help="I3D as ONNX (docs/evaluation.md): adds VFID, from two clips on")
     return parser

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -104,9 +105,8 @@ def means(rows: Sequence[Row]) -> Iterator[Mean]:
 
 def _warping(found: Sequence[RGB], scene: Scene, holes: Sequence[Hole]) -> float | None:
     seen = [hole & motion.visible for hole, motion in zip(holes[1:], scene.motions, strict=True)]
-    if not any(hole.any() for hole in seen):
-        return None
-    return warping_error(found, (motion.flow for motion in scene.motions), [holes[0], *seen])
+    error = warping_error(found, (motion.flow for motion in scene.motions), [holes[0], *seen])
+    return None if math.isnan(error) else error
 
 
 def _mean(rows: Iterable[Row], weights: Iterable[int], figure: Callable[[Figures], float | None]) -> float | None:

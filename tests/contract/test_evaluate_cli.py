@@ -85,7 +85,7 @@ def test_the_report_holds_a_row_for_every_clip_mask_set_and_method(
     assert share["clip 0", "own"] == share["clip 1", "other"] < share["clip 1", "own"] == share["clip 0", "other"]
     printed = capsys.readouterr()
     assert all(method in printed.out for method in METHODS)
-    assert len(printed.err.splitlines()) == 4  # one as each is done
+    assert len(printed.err.splitlines()) == 1 + 4  # what is run, and one as each is done
     assert sorted(path.name for path in out.iterdir()) == ["means.csv", "pictures", "rows.csv", "table.md"]
 
 
@@ -112,8 +112,16 @@ def test_the_page_shows_its_pictures_and_says_what_was_run(clips: list[str], tmp
         assert sheet.width == 4 * WIDTH + 3 * 4  # input, network, median, truth
         assert sheet.height > 3 * HEIGHT
     assert "null zeros, schedule steady" in page
+    assert "moved to continue the picture" in page
     assert "stationary, seed 3" in page
     assert "telea" not in page
+
+
+def test_types_and_fills_are_as_asked_and_said(clips: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """One network in other types is not the same network."""
+    options = ("--baselines", "none", "--precision", "fp32", "--no-seamless")
+    assert main([DEFAULT, *clips, *options, "--backend", "onnxruntime", "--frames", "1"]) == 0
+    assert "sttn small by onnxruntime fp32, schedule steady" in capsys.readouterr().err
 
 
 def test_without_a_folder_nothing_is_written(clips: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

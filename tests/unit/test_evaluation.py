@@ -72,6 +72,16 @@ def test_what_could_not_be_seen_before_does_not_flicker() -> None:
     assert truth_figures(scene_of(truth, holes[1]), holes).warping_levels is None
 
 
+def test_where_the_camera_shows_nothing_of_a_hole_twice_there_is_no_warping_error() -> None:
+    """A strip along the edge that comes into the picture: flow reaches it, and it comes from outside."""
+    truth = moving_pictures(3, WIDTH, HEIGHT)
+    hole = np.zeros((HEIGHT, WIDTH), np.bool_)
+    hole[:, -2:] = True
+    flow = np.full((HEIGHT, WIDTH, 2), 12, np.float32)
+    scene = Scene(truth, [Motion(flow, np.ones((HEIGHT, WIDTH), np.bool_))] * 2, "estimated")
+    assert measure(truth, scene, [hole] * 3).warping_levels is None
+
+
 def test_a_clip_of_one_frame_has_no_warping_error() -> None:
     truth, holes = moving_pictures(1, WIDTH, HEIGHT), moving_holes(1, WIDTH, HEIGHT)
     assert truth_figures(scene_of(truth), holes).warping_levels is None

@@ -84,8 +84,7 @@ def test_a_warping_error_is_counted_in_levels_inside_the_later_hole() -> None:
 
 def test_a_clip_without_a_pixel_to_compare_has_no_warping_error() -> None:
     away = [np.full((4, 6, 2), 100, np.float32)]
-    with pytest.raises(ValueError, match="no pixel"):
-        warping_error([flat(1), flat(2)], away, [np.ones((4, 6), np.bool_)] * 2)
+    assert math.isnan(warping_error([flat(1), flat(2)], away, [np.ones((4, 6), np.bool_)] * 2))
     with pytest.raises(ValueError, match=r"shorter|longer"):
         warping_error([flat(1), flat(2)], [], [np.ones((4, 6), np.bool_)] * 2)
 

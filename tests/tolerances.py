@@ -158,8 +158,11 @@ TOLERANCE: dict[tuple[str, str], float] = {
     ("part", "int8 share of samples"): 1e-3,  # measured 0; 0.02 with parts in float32
     # the encoder of the shipped weights on the demo clip
     ("types", "fp32 db"): 100.0,  # measured 125 and above
+    ("grain", "correlation of planes"): 0.1,  # of 9,600 samples: 0.01 and less by chance
+    ("smooth", "pixels around a fill that stands"): 0.6,  # measured 0.41; 0.83 where the fill's own flow counts
     # averages over squares instead of a solution: of the membrane's own size, for patchwork at the rim
-    ("seam", "membrane"): 0.4,  # measured 0.34; 0.47 without sweeps, 1 where nothing moves
+    ("seam", "membrane"): 0.35,  # measured 0.34; 0.39 with one sweep, 0.47 with none, 1 where nothing moves
+    ("seam", "levels of bias"): 0.1,
     ("seam", "share left of a slope"): 0.18,  # measured 0.15
     ("int8 frames", "levels"): 12,  # of 255, of the tiny network's fills against float32's; measured 5
 }

@@ -118,7 +118,6 @@ def test_the_page_shows_its_pictures_and_says_what_was_run(clips: list[str], tmp
 
 
 def test_types_and_fills_are_as_asked_and_said(clips: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """One network in other types is not the same network."""
     options = ("--baselines", "none", "--precision", "fp32", "--no-seamless")
     assert main([DEFAULT, *clips, *options, "--backend", "onnxruntime", "--frames", "1"]) == 0
     assert "sttn small by onnxruntime fp32, schedule steady" in capsys.readouterr().err

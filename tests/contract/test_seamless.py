@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,10 @@ def restored(bundle: Path, backend: Backend, settings: Settings, pictures: Seque
 
 @pytest.mark.parametrize("smooth", [0, 1])
 def test_in_a_plain_picture_nothing_is_left_to_see(smooth: int, any_window: Path) -> None:
-    done = restored(any_window, Counting(), Settings(smooth=smooth), [PLAIN] * FRAMES)
+    """Nor of what lay in the hole, which is black."""
+    holes = moving_holes(FRAMES, WIDTH, HEIGHT)
+    marked = [np.where(hole[..., None], np.uint8(0), PLAIN) for hole in holes]
+    done = restored(any_window, Counting(), Settings(smooth=smooth), marked)
     assert all((picture_of(item.frame) == PLAIN).all() for item in done)
 
 
@@ -60,16 +64,17 @@ def test_each_fill_is_moved_by_itself(any_window: Path) -> None:
         assert (picture_of(one.frame)[found.hole] == found.fill[found.hole]).all()
 
 
-def test_on_a_gpu_the_views_that_it_takes_are_made_on_the_host(any_window: Path) -> None:
+def test_on_a_gpu_views_come_back_as_the_encoders_input(any_window: Path) -> None:
     pictures = moving_pictures(FRAMES, WIDTH, HEIGHT)
     cuda = FakeCuda()
     with installed(cuda):
         moved = restored(any_window, MixingOnCuda(cuda), Settings(), pictures)
-        painted = restored(any_window, MixingOnCuda(cuda), Settings(seamless=False, smooth=0), pictures)
-    for one, other in zip(moved, painted, strict=True):
-        assert (one.patches[0].hole == other.patches[0].hole).all()
-        assert (one.patches[0].fill[~one.patches[0].hole] == one.patches[0].view[~one.patches[0].hole]).all()
-        assert (one.patches[0].fill != other.patches[0].fill).any()
+        painted = restored(any_window, MixingOnCuda(cuda), Settings(seamless=False), pictures)
+    for picture, one, other in zip(pictures, moved, painted, strict=True):
+        (found,), (left,) = one.patches, other.patches
+        assert left.shown is None
+        assert (found.view[~found.hole] == picture[~found.hole]).all()
+        assert (found.fill == seamless(replace(left, shown=picture)).fill).all()
 
 
 @pytest.mark.parametrize(("asked", "told"), [((), "moved to continue"), (("--no-seamless",), "as the network painted")])

@@ -104,6 +104,7 @@ CASES = {
     "4:2:0": Case(Layout("yuv", 8, 1, 1), Settings()),
     "4:2:0, 10 bits, feather": Case(Layout("yuv", 10, 1, 1), Settings(feather=3)),
     "RGB, smoothed": Case(Layout("rgb", 8, 0, 0), Settings(smooth=1)),
+    "RGB, smoothed alone": Case(Layout("rgb", 8, 0, 0), Settings(smooth=1, seamless=False)),
     "RGB, 12 bits, cuts": Case(Layout("rgb", 12, 0, 0), Settings(), cuts=(4, 9)),
     "grey, to the letter": Case(Layout("gray", 16, 0, 0), Settings(schedule="reference")),
     "4:1:0, grain": Case(Layout("yuv", 8, 2, 2), Settings(grain=True)),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.blend import CentredAverage, PublishedAverage, samples
+from runtime.blend import CentredAverage, PublishedAverage, samples, weight_of
 from runtime.bundle import PixelRule
 from runtime.schedule import FrameWindow
 
@@ -53,6 +53,12 @@ def test_centred_average_weighs_by_the_distance_from_the_centre_and_rounds_half_
     wanted = math.floor(mean + Fraction(1, 2))
     at_a_tie = (mean + Fraction(1, 2)).denominator == 1  # float32 may fall on either side of it
     assert abs(int(blend.result()[0, 0, 0]) - wanted) <= at_a_tie
+
+
+@pytest.mark.parametrize(("targets", "weights"), [(1, [1]), (3, [1, 2, 1]), (4, [1, 2, 2, 1]), (5, [1, 2, 3, 2, 1])])
+def test_windows_of_every_length_weigh_their_ends_once(targets: int, weights: list[int]) -> None:
+    window = FrameWindow(tuple(range(7, 7 + targets)), ())
+    assert [weight_of(window, index) for index in window.targets] == weights
 
 
 @pytest.mark.parametrize("order", ["rgb", "bgr"])

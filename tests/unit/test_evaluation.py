@@ -170,6 +170,16 @@ def test_holes_are_not_dilated_a_second_time(bundle: Bundle) -> None:
     assert [(seen == hole).all() for seen, hole in zip(backend.blank, holes, strict=True)] == [True, True]
 
 
+def test_fills_are_moved_as_asked(bundle: Bundle) -> None:
+    size = (120, 90)
+    truth, holes = moving_pictures(3, *size), moving_holes(3, *size)
+    moved, painted = (
+        np.stack(list(open_network(bundle, Mixing(), Settings(seamless=asked), size)(truth, holes)))
+        for asked in (True, False)
+    )
+    assert (moved != painted).any()
+
+
 def test_a_frame_without_a_hole_stays_as_it_is(bundle: Bundle) -> None:
     truth, holes = moving_pictures(3, 120, 90), moving_holes(3, 120, 90)
     holes[1] = np.zeros_like(holes[1])

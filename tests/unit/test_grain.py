@@ -182,3 +182,20 @@ def test_under_a_feather_the_grain_makes_up_for_what_the_source_loses() -> None:
 
 def test_grain_is_off_unless_asked_for() -> None:
     assert Finish() == Finish(grain=False)
+
+
+def test_every_patch_gets_it() -> None:
+    frame, part = noisy_frame(LAYOUTS[2], 5.0, 0.0), flat_patch()
+    crops = [Crop(left, 20, 230, 280) for left in (0, 250)]
+    noise = added(frame, 0, tuple(replace(part, crop=crop) for crop in crops))
+    for crop in crops:
+        held = noise[crop.top + 100 : crop.top + 160, crop.left + 80 : crop.left + 150]
+        assert held.std() == pytest.approx(5, rel=TOLERANCE["grain", "strength"])
+
+
+def test_luma_and_chroma_get_noise_of_their_own() -> None:
+    """Else it would be specks of one colour."""
+    frame = noisy_frame(LAYOUTS[2], 5.0, 0.0)
+    planes = [added(frame, number)[HELD].ravel() for number in range(3)]
+    between = np.corrcoef(planes)[np.triu_indices(3, 1)]
+    assert np.abs(between).max() <= TOLERANCE["grain", "correlation of planes"]

@@ -159,6 +159,23 @@ def test_of_pieces_that_meet_each_keeps_its_own_beginning(flipped: bool) -> None
     assert [outer[0].first, outer[-1].first] == [9, 3]
 
 
+def test_a_piece_that_parts_and_meets_another_at_once_stays_in_sight() -> None:
+    """Two bars; then the foot of one is joined to the other while its top stands alone; then the top alone."""
+    runs = [
+        MaskRun(0, 9, hole_of(HD, (0, 0, 40, 600), (1000, 100, 40, 500))),
+        MaskRun(10, 19, hole_of(HD, (1000, 100, 40, 100), (0, 500, 1040, 100))),
+        MaskRun(20, 29, hole_of(HD, (1000, 100, 40, 100))),
+    ]
+    regions = plan(runs, HD, PICTURE, HALF)
+    for run in runs:
+        unseen = run.hole.copy()
+        for region in regions:
+            if region.first <= run.first and (region.last is None or run.last <= region.last):
+                crop = region.crop
+                unseen[crop.top : crop.bottom, crop.left : crop.right] = False
+        assert not unseen.any()
+
+
 def test_a_tile_begins_when_the_hole_reaches_it() -> None:
     corner = hole_of(HD, (100, 100, 40, 900), (100, 960, 1700, 40))
     late = hole_of(HD, (1300, 200, 40, 800))

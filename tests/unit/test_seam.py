@@ -124,6 +124,21 @@ def test_nothing_moves_further_than_the_rim_is_off(data: st.DataObject) -> None:
     assert (moved <= off.max(axis=0)).all()
 
 
+def test_rounding_has_no_side() -> None:
+    """What is moved up in a picture is moved down as far in its negative."""
+    view, fill = textured(1), textured(2)
+    one, other = seamless(patch(view, fill)).fill, seamless(patch(255 - view, 255 - fill)).fill
+    bias = np.mean(one[INSIDE].astype(int) + other[INSIDE] - 255)
+    assert abs(bias) <= TOLERANCE["seam", "levels of bias"]
+
+
+def test_pixels_that_touch_the_hole_with_a_corner_count() -> None:
+    view, fill = textured(1), textured(1)
+    corner = view.copy()
+    corner[INSIDE[0].start - 1, INSIDE[1].start - 1] = 255
+    assert (seamless(patch(corner, fill)).fill[INSIDE] != fill[INSIDE]).any()
+
+
 def test_where_all_is_hole_nothing_is_known_and_the_fill_stays() -> None:
     everything = patch(textured(1), textured(2), np.ones((HEIGHT, WIDTH), np.bool_))
     assert seamless(everything) is everything

@@ -14,7 +14,7 @@ import pytest
 from calib.metrics import warping_error
 from runtime.frame import RGB, Layout
 from runtime.patch import Crop, Painted, Patch
-from runtime.smooth import smoothed
+from runtime.smooth import _motion, smoothed
 from tests.noise import random_frame
 from tests.tolerances import TOLERANCE
 
@@ -207,3 +207,16 @@ def test_smoothing_does_not_write_into_what_it_was_given() -> None:
     before = [fill.copy() for fill in fills_of(items)]
     list(smoothed(items, 2))
     assert all(np.array_equal(a, b) for a, b in zip(before, fills_of(items), strict=True))
+
+
+def test_a_fill_that_stands_is_not_taken_for_the_motion_around_it() -> None:
+    """A wide hole, in which both frames show the same, under a camera that moves."""
+    wide = np.zeros((HEIGHT, WIDTH), np.bool_)
+    wide[14:50, 20:76] = True
+    painted_in = np.asarray(cv2.GaussianBlur(np.random.default_rng(5).standard_normal((HEIGHT, WIDTH, 3)), (0, 0), 2))
+    standing = np.clip(128 + painted_in / painted_in.std() * 10, 0, 255).astype(np.uint8)
+    one, other = (np.where(wide[..., None], standing, picture) for picture in scene(2))
+    known = cv2.dilate(wide.view(np.uint8), np.ones((9, 9), np.uint8)) == 0
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    off = np.abs(_motion(one, other, known, flow)[wide] + STEP).max()
+    assert off <= TOLERANCE["smooth", "pixels around a fill that stands"]

@@ -87,9 +87,13 @@ def joined(device: str) -> Generator[World, None, None]:
 
 
 def _leave() -> None:
-    """Without the others: to destroy the group would wait for processes that wait for this one."""
+    """Without the others: to destroy the group alone would wait for processes that wait for this one.
+
+    Aborted it is destroyed too: threads of it that outlive the interpreter end the process by SIGABRT, once in a while.
+    """
     if distributed.group.WORLD is not None:
         distributed.group.WORLD.abort()
+        distributed.destroy_process_group()
 
 
 _TORCHRUN = (("WORLD_SIZE", "1"), ("RANK", "0"), ("LOCAL_RANK", "0"))

@@ -19,7 +19,7 @@ from runtime.patch import Patch
 Known = npt.NDArray[np.float32]  # [h, w, 4]: three differences times a weight of 0 to 1, then that weight
 
 TAPS = (1 / 8, 3 / 8, 3 / 8, 1 / 8)  # halving: the two samples under the new one, and one to each side
-ENOUGH = 1 / 16  # of what is averaged: where so much is known, the average counts as known altogether
+ENOUGH = 1 / 4  # of what is averaged: where so much is known, the average counts as known altogether
 SWEEPS = 2  # of the membrane's equation, at each size
 LITTLE = 1e-30  # stands for a weight of nothing, by which nothing is divided
 

@@ -31,7 +31,8 @@ def test_the_demo_writes_a_clip_and_a_picture_and_prints_both_figures(
     said = capsys.readouterr().out
     figures = re.search(r"vidmend (-?[\d.]+) dB, Telea (-?[\d.]+) dB", said)
     assert figures is not None, said
-    assert float(figures[1]) < float(figures[2])  # the null backend paints grey
+    # grey that is moved to continue the picture is a membrane, which is nearer to the truth than Telea; and no more
+    assert float(figures[2]) < float(figures[1]) < 17
     with VideoReader(tmp_path / "city_repaired.mp4") as reader:
         assert len(list(reader)) == 30
     with Image.open(tmp_path / "before_mask_after.png") as picture:
